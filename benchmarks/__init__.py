@@ -1,0 +1,1 @@
+"""Side by side with peers, and the long proofs: each module is run by `python -m benchmarks.NAME`."""

@@ -1,0 +1,24 @@
+"""Which cases are there? Names and the modules that hold them, imported only when asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from titer.cases.case import Case
+from titer.numerics.errors import DeclarationError, SpecificationError, unknown
+
+CATALOG = {
+    "batch_reactor": "titer.cases.batch_reactor",
+    "temperature_benchmark": "titer.cases.temperature_benchmark",
+}
+
+
+def find(name: str) -> Case:
+    """Return the case of this name, importing its module."""
+    if name not in CATALOG:
+        raise SpecificationError(unknown("case", name, CATALOG))
+    module = import_module(CATALOG[name])
+    for value in vars(module).values():
+        if isinstance(value, Case) and value.name == name:
+            return value
+    raise DeclarationError(f"{CATALOG[name]}: no function is decorated with @case({name!r}).")

@@ -1,0 +1,117 @@
+"""What is the best way to run a recipe? `optimize` decides inputs, durations, parameters and starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from titer.flowsheets.flowsheet import Flowsheet
+from titer.flowsheets.problem import Problem, Run
+from titer.flowsheets.recipe import Recipe
+from titer.flowsheets.solving import solve
+from titer.flowsheets.start import Started
+from titer.flowsheets.terms import AtTimes, Sum, Term, as_sum, check_constraints
+from titer.numerics.errors import SolveError, SpecificationError
+from titer.numerics.grid import Grid
+from titer.numerics.solution import Solution
+from titer.numerics.solvers import Fatrop, Ipopt
+
+
+def optimize(
+    plant: Flowsheet,
+    recipe: Recipe,
+    free: Mapping[str, Any] | None = None,
+    maximize: Term | Sum | None = None,
+    minimize: Term | Sum | None = None,
+    subject_to: Sequence[Term] = (),
+    grid: Grid | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    start_from: Solution | None = None,
+    scenarios: Sequence[Mapping[str, float]] | None = None,
+    solver: Ipopt | Fatrop | None = None,
+    starts: int | None = None,
+    strict: bool = True,
+) -> Solution:
+    """Find the inputs, durations, parameters and initial states that make an objective best.
+
+    `free`: {control: PiecewiseConstant(10)}, {parameter or state: Free(guess, lower, upper)}; free durations stand in the recipe.
+    `maximize` or `minimize`: AtStart, AtEnd, Integral, or a sum of them. `subject_to`: terms with limits. `grid`: where None,
+    elements follow the steps of a simulation. `inputs`: trajectories of what is not decided (of what is: the value tried first).
+    `start_from`: an earlier solution of the same recipe; without one the start is simulated, nobody supplies a guess.
+    `scenarios`: parameter values, e.g. [{reactor.k0_1: 1.8e9}, {...}]: one set of decisions, the mean of the objectives,
+    every limit in every scenario. `starts`: 1, 2, or None for a second start where the first took under a second.
+
+    Returns a `Solution` with `objective`, `duration`, `certificate`, `start_report`, `stats`. Raises SpecificationError before any
+    solve, SolveError (with the unfinished `solution`) after a failed one; `strict=False` returns the failed solution instead.
+    Method: simultaneous collocation (Biegler, Nonlinear Programming, SIAM 2010), solved by IPOPT or fatrop.
+    """
+    problem, sign = optimization_problem(plant, recipe, free, maximize, minimize, subject_to, grid, inputs, scenarios)
+    solved = solve(problem, solver or Ipopt(), start_from, starts)
+    solution = _signed(solved.solutions[0], sign)
+    if strict and not solution.status.ok:
+        raise SolveError(_complaint(solved.started, solution), solution)
+    return solution
+
+
+def optimization_problem(
+    plant: Flowsheet,
+    recipe: Recipe,
+    free: Mapping[str, Any] | None = None,
+    maximize: Term | Sum | None = None,
+    minimize: Term | Sum | None = None,
+    subject_to: Sequence[Term] = (),
+    grid: Grid | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    scenarios: Sequence[Mapping[str, float]] | None = None,
+) -> tuple[Problem, float]:
+    """The checked problem of `optimize`, and the sign that its minimized objective has to the user's."""
+    if (maximize is None) == (minimize is None):
+        raise SpecificationError("optimize: give either maximize= or minimize=.")
+    if not isinstance(plant, Flowsheet):
+        raise SpecificationError(f"optimize: expected a Flowsheet(...), got {type(plant).__name__} {plant!r}.")
+    for key, value, kind in (("grid", grid, Grid), ("recipe", recipe, Recipe)):
+        if value is not None and not isinstance(value, kind):
+            raise SpecificationError(f"optimize: {key} must be a {kind.__name__}, got {value!r}.")
+    sign = 1.0 if maximize is None else -1.0
+    objective = as_sum(minimize if maximize is None else maximize)
+    constraints = check_constraints(subject_to)
+    if any(isinstance(term, AtTimes) for term in constraints):
+        raise SpecificationError("subject_to: a term over data is an objective, not a constraint.")
+    cases = list(scenarios) if scenarios is not None else [{}]
+    if not cases:
+        raise SpecificationError("optimize: scenarios is empty; leave it out, or give at least one.")
+    weighted = objective * (sign / len(cases))
+    runs = tuple(Run(plant.with_values(case), recipe, dict(inputs or {}), weighted, constraints) for case in cases)
+    return Problem(runs, dict(free or {}), grid or Grid()), sign
+
+
+def _signed(solution: Solution, sign: float) -> Solution:
+    return replace(solution, objective=sign * solution.objective)
+
+
+def _complaint(started: Started, solution: Solution) -> str:
+    """What a failed solve says: its status, and the rows that are violated most, by name."""
+    lines = [f"the problem was not solved: {solution.status.value}."]
+    times, clock = {}, 0.0
+    for phase in solution.phases:
+        times[phase.name] = (clock, phase.trajectory.duration)
+        clock += phase.trajectory.duration
+    for name, amount in worst_rows(started, times):
+        lines.append(f"  violated: {name} by {amount:.3g} (scaled)")
+    lines.append("  The unfinished solution is in error.solution; its start_report says what was tried.")
+    return "\n".join(lines)
+
+
+def worst_rows(started: Started, times: Mapping[str, tuple[float, float]], most: int = 5) -> list[tuple[str, float]]:
+    """The rows that are violated most at a solution, by name, largest first."""
+    import numpy as np
+
+    nlp, scaling, engine = started.assembled.nlp, started.scaling, started.engine
+    p = engine.program.parameters(scaling)
+    g = np.array(engine.program.values(started.outcome.w / scaling.columns, p)[1]).ravel()
+    lower, upper = nlp.row_bounds()
+    beyond = np.maximum(lower * scaling.rows - g, g - upper * scaling.rows)
+    beyond = np.where(np.isfinite(beyond), beyond, np.inf)
+    order = np.argsort(-beyond)[:most]
+    return [(nlp.row_name(int(i), dict(times)), float(beyond[i])) for i in order if beyond[i] > 1e-6]

@@ -1,0 +1,65 @@
+"""What is the process, and how is it operated? Declarations, flowsheets, recipes, and running them."""
+
+from titer.flowsheets.declarations import (
+    Algebraic,
+    Conserved,
+    Control,
+    Equations,
+    Expression,
+    Inlet,
+    Outlet,
+    Parameter,
+    State,
+)
+from titer.flowsheets.flowsheet import Flowsheet
+from titer.flowsheets.names import Name
+from titer.flowsheets.profiles import PiecewiseConstant, PiecewiseLinear
+from titer.flowsheets.recipe import Free, Phase, Reaches, Recipe
+from titer.flowsheets.simulation import replay, simulate
+from titer.flowsheets.smooth import (
+    smooth_abs,
+    smooth_clip,
+    smooth_maximum,
+    smooth_minimum,
+    smooth_step,
+    smooth_where,
+)
+from titer.flowsheets.symbol import magnitude, quantity
+from titer.flowsheets.terms import AtEnd, AtStart, Integral, Path
+from titer.flowsheets.unit import Part, Unit
+
+__all__ = [
+    "Algebraic",
+    "AtEnd",
+    "AtStart",
+    "Conserved",
+    "Control",
+    "Equations",
+    "Expression",
+    "Flowsheet",
+    "Free",
+    "Inlet",
+    "Integral",
+    "Name",
+    "Outlet",
+    "Parameter",
+    "Part",
+    "Path",
+    "Phase",
+    "PiecewiseConstant",
+    "PiecewiseLinear",
+    "Reaches",
+    "Recipe",
+    "State",
+    "Unit",
+    "magnitude",
+    "quantity",
+    "replay",
+    "simulate",
+    "smooth_abs",
+    "smooth_clip",
+    "smooth_maximum",
+    "smooth_minimum",
+    "smooth_step",
+    "smooth_where",
+]

@@ -1,0 +1,75 @@
+"""What are raw values, and how does one compute with them? A `Reading`: one for floats, one for CasADi."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import casadi as ca
+import numpy as np
+
+from titer.flowsheets.measure import Measure
+
+ELEMENTARY = (
+    *("exp", "expm1", "log", "log2", "log10", "log1p", "sqrt", "cbrt", "sin", "cos", "tan"),
+    *("arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What raw values are, and how to compute with them: one for floats, one for CasADi, one for Pyomo.
+
+    `functions` maps NumPy's names ("exp", "arctan", ...) to functions of raw values. Three hooks serve raw
+    values that carry a unit themselves: `literal` turns a bare number that is added to or compared with a
+    quantity into a raw value, `attach` gives a dimensionless raw value a unit, `strip` takes the unit off.
+    """
+
+    name: str
+    functions: Mapping[str, Callable[[Any], Any]]
+    divide: Callable[[Any, Any], Any] = operator.truediv
+    power: Callable[[Any, Any], Any] = operator.pow
+    literal: Callable[[float, Measure], Any] = lambda number, measure: number
+    attach: Callable[[Any, Measure], Any] = lambda value, measure: value
+    strip: Callable[[Any, Measure], Any] = lambda value, measure: value
+
+
+def _ieee(fast: Callable[..., Any], exact: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of floats that answers nan or inf where Python raises: NumPy decides, in silence."""
+
+    def run(*numbers: Any) -> float:
+        try:
+            result = fast(*numbers)
+        except (ArithmeticError, ValueError):
+            result = None
+        if type(result) is float:
+            return result
+        with np.errstate(all="ignore"):
+            return float(exact(*map(float, numbers)))
+
+    return run
+
+
+def _math(name: str) -> Callable[[Any], float]:
+    return _ieee(getattr(math, name.replace("arc", "a")), getattr(np, name))
+
+
+_CASADI_OWN = {
+    "log2": lambda x: ca.log(x) / math.log(2.0),
+    "cbrt": lambda x: ca.sign(x) * ca.fabs(x) ** (1 / 3),
+}
+
+FLOATS = Reading(
+    "floats",
+    MappingProxyType({name: _math(name) for name in ELEMENTARY}),
+    divide=_ieee(operator.truediv, np.divide),
+    power=_ieee(operator.pow, np.power),
+)
+CASADI = Reading(
+    "CasADi",
+    MappingProxyType({name: _CASADI_OWN.get(name) or getattr(ca, name.replace("arc", "a")) for name in ELEMENTARY}),
+)

@@ -1,0 +1,128 @@
+"""How does a solved `Nlp` become a `Solution`? Cells are read back by name, phase by phase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from titer.flowsheets.assembly import Assembled, Placement
+from titer.flowsheets.declarations import State
+from titer.flowsheets.simulation import Source
+from titer.numerics.integrate import Trajectory, consistent_algebraics, outputs
+from titer.numerics.segment import Profile
+from titer.numerics.solution import PhaseResult, Rung, Solution
+from titer.numerics.solvers import Outcome
+
+Array = np.ndarray
+
+
+def read(assembled: Assembled, r: int, outcome: Outcome, rungs: Sequence[Rung], stats: Mapping[str, Any]) -> Solution:
+    """The solution of run `r` from the decisions of an outcome."""
+    run = assembled.problem.runs[r]
+    cells = np.concatenate([outcome.w, assembled.nlp.data])
+    phases, clock = [], 0.0
+    for placement in assembled.runs[r]:
+        result = _phase(assembled, placement, cells, clock)
+        phases.append(result)
+        clock += result.trajectory.duration
+    decided = _decided(assembled, r, cells)
+    return Solution(
+        kind="optimum",
+        time=run.plant.time,
+        units={name: measure.label for name, measure in run.plant.measures.items()},
+        phases=tuple(phases),
+        values={**run.plant.values, **decided},
+        status=outcome.status,
+        objective=outcome.objective,
+        decided=decided,
+        stats=dict(stats),
+        start_report=tuple(rungs),
+        message=outcome.message,
+        source=Source(run.plant, run.recipe, run.inputs, assembled.problem.free),
+        iterate=outcome,
+    )
+
+
+def _phase(assembled: Assembled, placement: Placement, cells: Array, clock: float) -> PhaseResult:
+    block, operation = placement.block, placement.operation
+    dae = operation.lowered.dae
+    here = cells[assembled.nlp.cells[block.name]]
+    duration = float(here[block.slot("duration").cells[0]])
+    parameters = here[block.slot("parameters").cells]
+    shapes: dict[str, tuple[Profile, Array]] = {}
+    for variable, profile in zip(dae.inputs, placement.transcribed.segment.profiles, strict=True):
+        shapes[variable.name] = (profile, here[block.slot(f"input:{variable.name}").cells])
+    n = len(dae.states)
+    x = here[block.ports["x"]][:n]
+    z = np.where(block.ports["z"] >= 0, here[np.maximum(block.ports["z"], 0)], np.nan)
+    tau, piece = placement.transcribed.tau, _pieces_behind(placement)
+    tau, x, z, element = _with_jumps(placement, tau, x, z, piece, shapes)
+    middle = 0.5 * (placement.transcribed.ends[element] + placement.transcribed.ends[element + 1])
+    u = np.array([p.at(values, tau, p.piece_of(middle)) for p, values in shapes.values()]).reshape(
+        len(shapes), len(tau)
+    )
+    time = clock + duration * tau
+    z = _completed(dae, time, x, z, u, parameters)
+    y = outputs(dae, time, x, z, u, parameters)
+    held = dict(zip(operation.lowered.held, parameters[len(parameters) - len(operation.lowered.held) :], strict=True))
+    names = (tuple(v.name for v in group) for group in (dae.states, dae.algebraics, dae.inputs, dae.outputs))
+    return PhaseResult(operation.name, Trajectory(time, x, z, u, y), *names, held=held, shapes=shapes)
+
+
+def _pieces_behind(placement: Placement) -> Array:
+    """The element to which each grid point belongs; the start belongs to the first."""
+    ends, tau = placement.transcribed.ends, placement.transcribed.tau
+    return np.clip(np.searchsorted(ends, tau - 1e-12) - 1, 0, len(ends) - 2)
+
+
+def _with_jumps(  # type: ignore[no-untyped-def]
+    placement: Placement, tau: Array, x: Array, z: Array, element: Array, shapes
+) -> tuple[Array, Array, Array, Array]:
+    """Repeat the grid points at which an input jumps, so that both its values are seen."""
+    ends = placement.transcribed.ends
+    edges = [profile.edges[1:-1][profile.left[1:] != profile.right[:-1]] for profile, _ in shapes.values()]
+    jumps = np.unique(np.concatenate([np.zeros(0), *edges]))
+    if not len(jumps):
+        return tau, x, z, element
+    at = np.searchsorted(tau, jumps - 1e-12)
+    tau = np.insert(tau, at + 1, tau[at])
+    x = np.insert(x, at + 1, x[:, at], axis=1)
+    z = np.insert(z, at + 1, np.nan, axis=1)
+    element = np.insert(element, at + 1, np.minimum(element[at] + 1, len(ends) - 2))
+    return tau, x, z, element
+
+
+def _completed(dae, time: Array, x: Array, z: Array, u: Array, p: Array) -> Array:  # type: ignore[no-untyped-def]
+    """Algebraic variables where the grid does not hold them, from their equations and the nearest known values."""
+    if not len(z):
+        return z
+    z = z.copy()
+    unknown = np.flatnonzero(~np.isfinite(z).all(axis=0))
+    known = np.flatnonzero(np.isfinite(z).all(axis=0))
+    for i in unknown:
+        guess = z[:, known[np.abs(known - i).argmin()]] if len(known) else np.zeros(len(z))
+        try:
+            z[:, i] = consistent_algebraics(dae, time[i], x[:, i], guess, u[:, i], p)
+        except RuntimeError:
+            z[:, i] = np.nan
+    return z
+
+
+def _decided(assembled: Assembled, r: int, cells: Array) -> dict[str, float]:
+    """Free parameters and initial states, as decided."""
+    nlp, plant = assembled.nlp, assembled.problem.runs[r].plant
+    parameters = [str(s.name) for s in plant.scalars.values() if s.kind == "parameter"]
+    values = cells[nlp.cells[assembled.plants[r].name]]
+    first = assembled.runs[r][0]
+    starts = cells[nlp.cells[first.block.name]][first.block.slot("start").cells]
+    names = [v.name for v in first.dae.states]
+    decided = {}
+    for number in assembled.numbers:
+        if number.kind == State.kind:
+            if number.name in names:
+                decided[number.name] = float(starts[names.index(number.name)])
+        else:
+            decided[number.name] = float(values[parameters.index(number.name)])
+    return decided

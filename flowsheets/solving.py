@@ -1,0 +1,71 @@
+"""How is a problem solved to an accuracy that holds? Start, certify, and refine the mesh where it was left open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from titer.flowsheets.certificate import certify
+from titer.flowsheets.problem import Problem
+from titer.flowsheets.start import Started, start
+from titer.numerics.grid import Grid
+from titer.numerics.solution import Certificate, Solution
+from titer.numerics.solvers import Fatrop, Ipopt
+
+ACCURACY = 1e-5  # replay deviation to which a mesh that was left open is refined
+_REFINEMENTS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """A problem after its last solve, with a solution and a certificate for each run."""
+
+    started: Started
+    solutions: tuple[Solution, ...]
+
+
+def solve(
+    problem: Problem,
+    solver: Ipopt | Fatrop,
+    start_from: Solution | None = None,
+    starts: int | None = None,
+) -> Solved:
+    """Solve a problem; where its grid leaves the elements open, refine them until a replay agrees to `ACCURACY`.
+
+    A failed solve is returned, not raised. Raises SpecificationError for a bad problem, SolveError where none can start.
+    """
+    started = start(problem, solver, start_from, starts)
+    certificates = _certificates(started)
+    open_mesh = problem.grid.elements is None
+    for _ in range(_REFINEMENTS if open_mesh and len(problem.runs) == 1 else 0):
+        if not started.outcome.status.ok or certificates[0].largest_deviation <= ACCURACY:
+            break
+        finer = replace(problem, grid=_finer(problem.grid, started, certificates[0]))
+        refined = start(finer, solver, started.solutions[0], 1, started.ladder)
+        if not refined.outcome.status.ok:
+            break
+        started, certificates = refined, _certificates(refined)
+    return Solved(started, _with_certificates(started, certificates))
+
+
+def _finer(grid: Grid, started: Started, certificate: Certificate) -> Grid:
+    """More elements: as many as the order of the method asks for, at least half as many again, at most three times."""
+    order = max(1, 2 * grid.degree - 1)
+    factor = min(3.0, max(1.5, (2.0 * certificate.largest_deviation / ACCURACY) ** (1.0 / order)))
+    counts = {p.operation.name: len(p.transcribed.ends) - 1 for p in started.assembled.runs[0]}
+    return replace(grid, elements={name: int(factor * n) + 1 for name, n in counts.items()})
+
+
+def _certificates(started: Started) -> tuple[Certificate, ...]:
+    return tuple(certify(started, r) for r in range(len(started.solutions)))
+
+
+def _with_certificates(started: Started, certificates: tuple[Certificate, ...]) -> tuple[Solution, ...]:
+    solutions = []
+    for solution, certificate in zip(started.solutions, certificates, strict=True):
+        stats = dict(solution.stats)
+        stats["seconds_certificate"] = certificate.seconds
+        stats["seconds_total"] = started.ladder.elapsed
+        solutions.append(
+            replace(solution, certificate=certificate, stats=stats, start_report=tuple(started.ladder.rungs))
+        )
+    return tuple(solutions)

@@ -1,0 +1,149 @@
+"""What is wanted and what is required? Terms: functions of the view at the start, at the end, along, or integrated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from titer.numerics.errors import SpecificationError
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """What all terms share.
+
+    `function` of the view; `lower`, `upper`: limits, when the term is required; `phase`: the phase it belongs to
+    (default: the recipe's first for AtStart, its last for AtEnd, all in which what it reads is active for Path and Integral);
+    `name`: what it is called in reports.
+    """
+
+    function: Callable[[Any], Any]
+    lower: Any = None
+    upper: Any = None
+    phase: str | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise SpecificationError(
+                f"{type(self).__name__}: expected a function of the view, e.g. lambda v: v.reactor.T, got {self.function!r}."
+            )
+
+    def __mul__(self, factor: float) -> Sum:
+        return Sum(((1.0, self),)) * factor
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> Sum:
+        return self * (1.0 / divisor)
+
+    def __add__(self, other: Term | Sum) -> Sum:
+        return Sum(((1.0, self),)) + other
+
+    def __radd__(self, other: Any) -> Sum:
+        return Sum(((1.0, self),)) + other
+
+    def __sub__(self, other: Term | Sum) -> Sum:
+        return self + (-1.0) * other
+
+    def __neg__(self) -> Sum:
+        return self * -1.0
+
+    def label(self) -> str:
+        """What the term is called: its name, or its kind."""
+        return self.name or type(self).__name__
+
+
+class AtStart(Term):
+    """A value at the start of the recipe, or of a phase."""
+
+
+class AtEnd(Term):
+    """A value at the end of the recipe, or of a phase: `AtEnd(lambda v: v.reactor.c_C, upper=0.15)`."""
+
+
+class Path(Term):
+    """A value all along: `Path(lambda v: v.reactor.T, upper=360.0, name="wall temperature")`."""
+
+
+class Integral(Term):
+    """The integral of a value over time, in the flowsheet's time."""
+
+
+@dataclass(frozen=True, eq=False)
+class AtTimes(Term):
+    """Weighted squares of (value - measured) summed over sample times: a term over data.
+
+    `times` (n,) in the flowsheet's time, `measured` (n,), `deviations` (n,): the standard deviations of the noise.
+    """
+
+    times: Sequence[float] = ()
+    measured: Sequence[float] = ()
+    deviations: Sequence[float] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """Terms that are added and scaled."""
+
+    terms: tuple[tuple[float, Term], ...]
+
+    def __mul__(self, factor: float) -> Sum:
+        if not isinstance(factor, int | float | np.number) or not np.isfinite(factor):
+            raise SpecificationError(
+                f"a term is scaled by a finite number, got {factor!r}. Put everything else inside its function."
+            )
+        return Sum(tuple((float(factor) * weight, term) for weight, term in self.terms))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> Sum:
+        return self * (1.0 / divisor)
+
+    def __add__(self, other: Any) -> Sum:
+        if isinstance(other, int | float) and other == 0:  # sum([...]) begins with 0
+            return self
+        if not isinstance(other, Term | Sum):
+            raise SpecificationError(f"a term is added to terms, got {other!r}. Put numbers inside its function.")
+        return Sum(self.terms + as_sum(other).terms)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Term | Sum) -> Sum:
+        return self + (-1.0) * other
+
+    def __neg__(self) -> Sum:
+        return self * -1.0
+
+
+def as_sum(objective: Any) -> Sum:
+    """An objective as a sum of terms. Raises SpecificationError for what cannot be one."""
+    if isinstance(objective, Sum):
+        total = objective
+    elif isinstance(objective, Term):
+        total = Sum(((1.0, objective),))
+    else:
+        raise SpecificationError(
+            f"an objective is made of AtStart, AtEnd, Integral or sums of them, got {type(objective).__name__} {objective!r}."
+        )
+    for _, term in total.terms:
+        if isinstance(term, Path):
+            raise SpecificationError(f"{term.label()}: a Path is a constraint; an objective may use Integral or AtEnd.")
+        if term.lower is not None or term.upper is not None:
+            raise SpecificationError(f"{term.label()}: limits make a term a constraint; put it into subject_to.")
+    return total
+
+
+def check_constraints(constraints: Sequence[Any]) -> tuple[Term, ...]:
+    """Constraints: terms with a limit. Raises SpecificationError."""
+    for term in constraints:
+        if not isinstance(term, Term):
+            raise SpecificationError(
+                f"subject_to: expected AtStart, AtEnd, Path or Integral with limits, got {term!r}."
+            )
+        if term.lower is None and term.upper is None:
+            raise SpecificationError(f"subject_to: {term.label()} has no limit; give lower= or upper=.")
+    return tuple(constraints)

@@ -1,0 +1,197 @@
+"""Which cell is what in a transcribed phase? Local cell numbers, shared by collocation and shooting.
+
+own columns   states at collocation points [element][point][state], states at element ends where these are
+              no collocation points, algebraics at points, algebraics at the ends of the phase where needed
+slots         start (states), parameters, clock (time at the start), duration, input:NAME (its values)
+constants     position and width of each element, weights of linear input pieces
+"""
+
+from __future__ import annotations
+
+import casadi as ca
+import numpy as np
+
+from titer.numerics.dae import Array
+from titer.numerics.nlp import Batch, Columns, Labels
+from titer.numerics.segment import Segment
+
+
+class Layout:
+    """Cell numbers of a phase over elements between `ends`, with collocation points `nodes` on each.
+
+    Without `nodes` it is shot. `separate_ends`: element ends are columns of their own (they are not the last
+    collocation point). Raises ValueError where an input changes piece inside an element.
+    """
+
+    def __init__(self, segment: Segment, ends: Array, nodes: Array, separate_ends: bool):
+        self.segment, self.ends, self.nodes, self.separate_ends = segment, ends, nodes, separate_ends
+        nx, nz, _, npar = segment.dae.sizes
+        n, d = len(ends) - 1, len(nodes)
+        self._count = 0
+        take = self._take
+        self.X = take(n, d, nx)
+        self.node = take(n, nx) if separate_ends else self.X[:, -1, :]
+        self.Z = take(n, d, nz)
+        self.z_end = take(nz) if separate_ends else self.Z[-1, -1, :]
+        self.z_start = take(nz) if segment.needs_start else np.full(nz, -1)
+        self.slots = {"start": nx, "parameters": npar, "clock": 1, "duration": 1}
+        self.start, self.parameters = take(nx), take(npar)
+        self.clock, self.duration = take(1), take(1)
+        self.inputs = []
+        for variable, profile in zip(segment.dae.inputs, segment.profiles, strict=True):
+            self.slots[f"input:{variable.name}"] = profile.count
+            self.inputs.append(take(profile.count))
+        self.x_before = np.concatenate([self.start[None, :], self.node[:-1]], axis=0)
+        missing = [e for e in segment.ends if np.abs(ends - e).min() > 1e-8]
+        if missing:
+            raise ValueError(f"phase {segment.name}: an input changes piece at {missing[0]}, inside an element")
+        constants = [ends[:-1], np.diff(ends)]
+        self.place = take(2, n)
+        middle = 0.5 * (ends[:-1] + ends[1:])
+        self.pieces: list[tuple[Array, ...]] = []  # per input: cells (and weights) of each element
+        for cells, profile in zip(self.inputs, segment.profiles, strict=True):
+            k = profile.piece_of(middle)
+            if profile.constant:
+                self.pieces.append((cells[profile.left[k]],))
+            else:
+                left, width = profile.edges[k], np.diff(profile.edges)[k]
+                constants += [(ends[:-1] - left) / width, (ends[1:] - left) / width]
+                self.pieces.append((cells[profile.left[k]], cells[profile.right[k]], *take(2, n)))
+        self.constants = np.concatenate(constants)
+
+    def _take(self, *shape: int) -> Array:
+        cells = self._count + np.arange(int(np.prod(shape))).reshape(shape)
+        self._count += cells.size
+        return cells
+
+    @property
+    def at_nodes(self) -> Array:
+        """Positions of the collocation points, (elements, points)."""
+        return self.ends[:-1, None] + np.diff(self.ends)[:, None] * self.nodes[None, :]
+
+    @property
+    def tau(self) -> Array:
+        """Positions at which the port `x` knows the states: the start, then element by element."""
+        inside = self.at_nodes
+        if self.separate_ends:
+            inside = np.concatenate([inside, self.ends[1:, None]], axis=1)
+        return np.concatenate([[0.0], inside.ravel()])
+
+    def columns(self) -> Columns:
+        """The block's own columns, in the order of their cells."""
+        dae, at = self.segment.dae, self.at_nodes
+        nx, nz = len(dae.states), len(dae.algebraics)
+        states, algebraics = np.arange(nx), nx + np.arange(nz)
+        groups = [(states, at)]
+        groups += [(states, self.ends[1:])] if self.separate_ends else []
+        groups += [(algebraics, at)]
+        groups += [(algebraics, np.ones(1))] if self.separate_ends else []
+        groups += [(algebraics, np.zeros(1))] if self.segment.needs_start else []
+        which = np.concatenate([np.tile(kind, tau.size) for kind, tau in groups]).astype(int)
+        tau = np.concatenate([np.repeat(tau.ravel(), len(kind)) for kind, tau in groups])
+        variables = (*dae.states, *dae.algebraics)
+        names = np.array([v.name for v in variables], dtype=object)
+        lower, upper = np.array([v.lower for v in variables]), np.array([v.upper for v in variables])
+        labels = Labels(names[which], self.segment.name, tau)
+        return Columns(labels, lower[which], upper[which], np.ones(len(which), dtype=bool))
+
+    def point(self, end: int) -> Array:
+        """Cells (x, z, u, p) of the first (0) or last (-1) instant; -1 for algebraics nobody asked for."""
+        x, z = (self.start, self.z_start) if end == 0 else (self.node[-1], self.z_end)
+        u = np.array(
+            [
+                cells[profile.left[0] if end == 0 else profile.right[-1]]
+                for cells, profile in zip(self.inputs, self.segment.profiles, strict=True)
+            ],
+            dtype=int,
+        )
+        return np.concatenate([x, z, u, self.parameters])
+
+    def ports(self) -> dict[str, Array]:
+        """Ends of the phase, and the grid on which results are read: x and z (variables, points)."""
+        nx, nz = self.node.shape[1], self.Z.shape[2]
+        n, x, z = len(self.ends) - 1, self.X, self.Z
+        if self.separate_ends:
+            x = np.concatenate([x, self.node[:, None, :]], axis=1)
+            z = np.concatenate([z, np.full((n, 1, nz), -1)], axis=1)
+            z[-1, -1] = self.z_end
+        points = x.shape[1]
+        return {
+            "start": self.point(0),
+            "end": self.point(-1),
+            "x": np.concatenate([self.start[None, :], x.reshape(n * points, nx)]).T,
+            "z": np.concatenate([self.z_start[None, :], z.reshape(n * points, nz)]).T,
+        }
+
+    def shared_index(self) -> Array:
+        """Rows of a batch's index that every element reads, in the order of `Shared.arguments`."""
+        n = len(self.ends) - 1
+        shared = np.concatenate([self.parameters, self.clock, self.duration])
+        pieces = [cells[None, :] for part in self.pieces for cells in part]
+        return np.concatenate([np.repeat(shared[:, None], n, axis=1), self.place, *pieces])
+
+
+class Shared:
+    """The symbols behind `Layout.shared_index`, with time and inputs at a position of an element (0 to 1)."""
+
+    def __init__(self, layout: Layout, symbol: type[ca.SX] | type[ca.MX] = ca.SX):
+        self.parameters = symbol.sym("p", len(layout.parameters))
+        self.clock, self.duration = symbol.sym("clock"), symbol.sym("duration")
+        self._place, self.width = symbol.sym("place"), symbol.sym("width")
+        self._pieces = [[symbol.sym(f"u{i}_{k}") for k in range(len(part))] for i, part in enumerate(layout.pieces)]
+        self._none = symbol(0, 1)
+
+    @property
+    def arguments(self) -> list:
+        pieces = [s for piece in self._pieces for s in piece]
+        return [self.parameters, self.clock, self.duration, self._place, self.width, *pieces]
+
+    def time(self, node: float) -> ca.SX | ca.MX:
+        return self.clock + self.duration * (self._place + self.width * node)
+
+    def inputs(self, node: float) -> ca.SX | ca.MX:
+        values = []
+        for piece in self._pieces:
+            if len(piece) == 1:
+                values.append(piece[0])
+            else:
+                left, right, begin, end = piece
+                values.append(left + (right - left) * (begin + node * (end - begin)))
+        return ca.vertcat(self._none, *values)
+
+
+def instants(segment: Segment, layout: Layout, paths_at_end: bool = True) -> list[Batch]:
+    """Algebraic equations (and paths) at the first and last instant, where the elements do not hold them."""
+    paths_at_end = paths_at_end and bool(segment.paths)
+    batches = []
+    if segment.needs_start or (segment.path_at_start and segment.paths):
+        batches.append(_instant(layout, 0, segment.needs_start, segment.path_at_start))
+    if layout.separate_ends and (segment.dae.algebraics or paths_at_end):
+        batches.append(_instant(layout, -1, True, paths_at_end))
+    return batches
+
+
+def _instant(layout: Layout, end: int, with_zero: bool, with_paths: bool) -> Batch:
+    segment = layout.segment
+    dae = segment.dae
+    v = ca.SX.sym("v", dae.point_size + 1)
+    t = v[0] + (0.0 if end == 0 else v[1])
+    point = dae.split(ca.vertcat(t, v[2:]))
+    rows, names, lower, upper = [], [], [], []
+    if with_zero:
+        rows.append(dae.function(*point)[1])
+        names += dae.equations
+        lower += [0.0] * len(dae.equations)
+        upper += [0.0] * len(dae.equations)
+    for path in segment.paths if with_paths else ():
+        rows.append(path.function(*point))
+        names.append(path.name)
+        lower.append(path.lower)
+        upper.append(path.upper)
+    cells = layout.point(end)
+    cells = np.where(cells < 0, layout.clock[0], cells)  # an algebraic that no row here reads
+    index = np.concatenate([layout.clock, layout.duration, cells])[:, None]
+    function = ca.Function("instant", [v], [ca.vertcat(ca.SX(0, 1), *rows), ca.SX(0.0)])
+    labels = Labels.of(names, segment.name, 0.0 if end == 0 else 1.0)
+    stage = np.array([0 if end == 0 else len(layout.ends) - 2])
+    return Batch(function, index, np.array(lower), np.array(upper), labels, 0.0, stage)

@@ -1,0 +1,385 @@
+"""Who solves an `Nlp`, and did it? IPOPT and fatrop, both from CasADi's wheel.
+
+Success is judged from the numbers: the optimality conditions are recomputed from the problem's own functions.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NamedTuple
+
+import casadi as ca
+import numpy as np
+
+from titer.numerics.chain import Chain, chain
+from titer.numerics.errors import SpecificationError
+from titer.numerics.nlp import Array, Nlp
+from titer.numerics.program import Program, Scaling
+
+
+class Status(Enum):
+    """How a solve ended; the value is the message."""
+
+    SOLVED = "solved: optimality conditions hold"
+    ACCEPTABLE = "solved to the solver's acceptable level only"
+    INFEASIBLE = "the solver converged to a point of local infeasibility"
+    ITERATIONS = "the iteration limit was reached"
+    TIME = "the time limit was reached"
+    INTERRUPTED = "interrupted by the user"
+    INVALID_NUMBER = "a function returned a number that is not finite"
+    DIVERGED = "the iterates diverge: the problem may be unbounded"
+    TOO_FEW_FREEDOMS = "fewer decisions than equations"
+    FAILED = "the solver failed"
+
+    @property
+    def ok(self) -> bool:
+        return self in (Status.SOLVED, Status.ACCEPTABLE)
+
+
+@dataclass(frozen=True)
+class Ipopt:
+    """IPOPT 3.14 with MUMPS. `options` go to IPOPT as they are (names without the prefix `ipopt.`)."""
+
+    tolerance: float = 1e-8
+    seconds: float = 600.0
+    iterations: int = 3000
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_solver(self)
+
+
+@dataclass(frozen=True)
+class Fatrop:
+    """fatrop 1.1, for problems whose structure is a chain of stages in time."""
+
+    tolerance: float = 1e-8
+    iterations: int = 1000
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_solver(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a solve gave, in unscaled numbers: decisions, multipliers of rows and bounds; scaled residuals."""
+
+    status: Status
+    w: Array
+    row_multipliers: Array
+    bound_multipliers: Array
+    objective: float
+    iterations: int
+    seconds: float
+    message: str
+    stationarity: float
+    violation: float
+    complementarity: float
+    history: tuple[float, ...] = ()
+
+
+class Engine:
+    """A solver built once for an `Nlp`; `solve` may be called with other data, bounds, scaling and starts."""
+
+    def __init__(self, nlp: Nlp, solver: Ipopt | Fatrop, warm: bool = False):
+        began = time.perf_counter()
+        self.nlp, self.solver = nlp, solver
+        self.program = Program(nlp)
+        self._chain: Chain | None = None
+        if isinstance(solver, Fatrop):
+            self._chain = chain(nlp)
+            self._stage_program = Program(self._chain.nlp)
+            self._solver = _fatrop(self._stage_program, self._chain, solver)
+        else:
+            self._solver = _ipopt(self.program, solver, warm)
+        self.seconds = time.perf_counter() - began
+
+    def scaling(self, w: Array, sizes: Array, data: Array | None = None) -> Scaling:
+        """Factors such that the largest scaled derivative of each kind of row, and of the objective, is 1."""
+        program, nlp = self.program, self.nlp
+        unit = Scaling(sizes, np.ones(nlp.rows))
+        p = program.parameters(unit, data)
+        x = w / sizes
+        factors = np.ones(nlp.rows)
+        if nlp.rows:
+            jacobian = program.jacobian(x, p)[1]
+            largest = np.zeros(nlp.rows)
+            entries = np.abs(np.nan_to_num(np.array(jacobian.nonzeros()), posinf=0.0, neginf=0.0))
+            np.maximum.at(largest, np.array(jacobian.sparsity().row(), dtype=int), entries)
+            first = 0
+            for batch in nlp.batches:  # copies of one row share a factor, so that scaling is smooth in time
+                count = batch.rows * batch.copies
+                if count:
+                    each = largest[first : first + count].reshape(batch.copies, batch.rows).max(axis=0)
+                    factors[first : first + count] = np.tile(each, batch.copies)
+                first += count
+            factors = 1.0 / np.clip(np.where(factors > 0.0, factors, 1.0), 1e-8, 1e8)
+        slope = np.abs(np.nan_to_num(np.array(program.gradient(x, p)[1]).ravel())).max(initial=0.0)
+        return Scaling(sizes, factors, 1.0 / float(np.clip(slope, 1e-6, 1e8)) if slope > 0.0 else 1.0)
+
+    def solve(
+        self,
+        w: Array,
+        scaling: Scaling,
+        lower: Array,
+        upper: Array,
+        data: Array | None = None,
+        multipliers: tuple[Array, Array] | None = None,
+    ) -> Outcome:
+        """Solve from the decisions `w`; bounds are those of the columns (row bounds are the problem's)."""
+        began = time.perf_counter()
+        task = _Task(w, scaling, lower, upper, data)
+        answer = self._lean(task, multipliers) if self._chain is None else self._staged(task, self._chain)
+        return self._judge(answer, task, time.perf_counter() - began)
+
+    def _lean(self, task: _Task, multipliers: tuple[Array, Array] | None) -> _Answer:
+        w, scaling, lower, upper, data = task
+        sizes = scaling.columns
+        row_lower, row_upper = self.nlp.row_bounds()
+        arguments = {
+            "x0": ca.DM(w / sizes),
+            "p": self.program.parameters(scaling, data),
+            "lbx": ca.DM(lower / sizes),
+            "ubx": ca.DM(upper / sizes),
+            "lbg": ca.DM(row_lower * scaling.rows),
+            "ubg": ca.DM(row_upper * scaling.rows),
+        }
+        if multipliers is not None:
+            arguments["lam_g0"] = ca.DM(multipliers[0] / scaling.rows * scaling.objective)
+            arguments["lam_x0"] = ca.DM(multipliers[1] * sizes * scaling.objective)
+        result = self._solver(**arguments)
+        return _Answer(*(np.array(result[key]).ravel() for key in ("x", "lam_g", "lam_x")))
+
+    def _staged(self, task: _Task, link: Chain) -> _Answer:
+        w, scaling, lower, upper, data = task
+        staged, behind = link.nlp, link.columns
+        sizes = scaling.columns[behind]
+        factors = link.row_values(scaling.rows, 1.0 / scaling.columns)[staged.rows_order]
+        row_lower, row_upper = staged.row_bounds()
+        result = self._solver(
+            x0=ca.DM(w[behind] / sizes),
+            p=self._stage_program.parameters(Scaling(sizes, factors, scaling.objective), data),
+            lbx=ca.DM(np.where(link.first, lower[behind], -np.inf) / sizes),
+            ubx=ca.DM(np.where(link.first, upper[behind], np.inf) / sizes),
+            lbg=ca.DM(row_lower * factors),
+            ubg=ca.DM(row_upper * factors),
+        )
+        x = np.empty(self.nlp.columns)
+        x[behind[link.first]] = np.array(result["x"]).ravel()[link.first]
+        row_multipliers = np.empty(staged.rows)
+        row_multipliers[staged.rows_order] = np.array(result["lam_g"]).ravel()
+        bound_multipliers = np.zeros(self.nlp.columns)
+        np.add.at(bound_multipliers, behind, np.array(result["lam_x"]).ravel())
+        return _Answer(x, row_multipliers[: self.nlp.rows], bound_multipliers)
+
+    def _judge(self, answer: _Answer, task: _Task, seconds: float) -> Outcome:
+        x, row_multipliers, bound_multipliers = answer
+        scaling, stats = task.scaling, self._solver.stats()
+        p = self.program.parameters(scaling, task.data)
+        residuals = optimality(self.program, *answer, p, scaling, task.lower, task.upper)
+        status = _status(stats, self.solver)
+        if status.ok and not residuals.hold(self.solver.tolerance):
+            status = Status.FAILED  # the flag says solved, the numbers do not
+        inner = stats.get("iterations") or {}
+        return Outcome(
+            status=status,
+            w=x * scaling.columns,
+            row_multipliers=row_multipliers * scaling.rows / scaling.objective,
+            bound_multipliers=bound_multipliers / scaling.columns / scaling.objective,
+            objective=float(self.program.values(x, p)[0]) / scaling.objective,
+            iterations=int(stats.get("iter_count", -1)),
+            seconds=seconds,
+            message=str(stats.get("return_status", stats.get("unified_return_status", ""))),
+            stationarity=residuals.stationarity,
+            violation=residuals.violation,
+            complementarity=residuals.complementarity,
+            history=tuple(inner.get("inf_pr", ())) if isinstance(inner, dict) else (),
+        )
+
+
+class Residuals(NamedTuple):
+    """Largest residuals of the optimality conditions, in scaled numbers."""
+
+    stationarity: float
+    violation: float
+    complementarity: float
+
+    def hold(self, tolerance: float) -> bool:
+        """Whether a solve may be called a success; solvers' own tests are finer, and differ."""
+        if not np.isfinite(self).all():
+            return False
+        loose = max(1e-3, 100.0 * tolerance)
+        return (
+            self.violation <= max(1e-5, 100.0 * tolerance)
+            and self.stationarity <= loose
+            and self.complementarity <= loose
+        )
+
+
+class _Task(NamedTuple):
+    """One solve, unscaled: start, bounds, data."""
+
+    w: Array
+    scaling: Scaling
+    lower: Array
+    upper: Array
+    data: Array | None
+
+
+class _Answer(NamedTuple):
+    """What a solver returned, scaled: columns, multipliers of rows and of bounds."""
+
+    x: Array
+    row_multipliers: Array
+    bound_multipliers: Array
+
+
+def optimality(
+    program: Program,
+    x: Array,
+    row_multipliers: Array,
+    bound_multipliers: Array,
+    p: ca.DM,
+    scaling: Scaling,
+    lower: Array,
+    upper: Array,
+) -> Residuals:
+    """Residuals of the optimality conditions at scaled columns and multipliers; bounds are unscaled.
+
+    Recomputed from the problem's own functions, so that they do not depend on what a solver says of itself.
+    """
+    _, g_dm = program.values(x, p)
+    g = np.array(g_dm).ravel()
+    gradient = np.array(program.gradient(x, p)[1]).ravel()
+    jacobian = program.jacobian(x, p)[1]
+    stationarity = gradient + bound_multipliers
+    if len(g):
+        stationarity = stationarity + np.array(ca.mtimes(jacobian.T, ca.DM(row_multipliers))).ravel()
+    row_lower, row_upper = program.nlp.row_bounds()
+    row_lower, row_upper = row_lower * scaling.rows, row_upper * scaling.rows
+    low, up = lower / scaling.columns, upper / scaling.columns
+    violation = max(_outside(g, row_lower, row_upper).max(initial=0.0), _outside(x, low, up).max(initial=0.0))
+    slack = np.concatenate(
+        [
+            _slackness(g, row_lower, row_upper, row_multipliers),
+            _slackness(x, low, up, bound_multipliers),
+        ]
+    )
+    size = max(
+        1.0,
+        np.abs(row_multipliers).max(initial=0.0) / 100.0,
+        np.abs(bound_multipliers).max(initial=0.0) / 100.0,
+    )
+    return Residuals(
+        float(np.abs(stationarity).max(initial=0.0) / size),
+        float(violation),
+        float(slack.max(initial=0.0) / size),
+    )
+
+
+def _outside(value: Array, lower: Array, upper: Array) -> Array:
+    return np.maximum(np.maximum(lower - value, value - upper), 0.0)
+
+
+def _slackness(value: Array, lower: Array, upper: Array, multiplier: Array) -> Array:
+    free = lower < upper
+    above = np.where(np.isfinite(upper), upper - value, np.inf)
+    below = np.where(np.isfinite(lower), value - lower, np.inf)
+    gap = np.where(multiplier > 0.0, above, below)
+    product = np.abs(multiplier) * np.minimum(np.abs(gap), 1e12)
+    return np.where(free & (np.abs(multiplier) > 1e-12), product, 0.0)
+
+
+def _ipopt(program: Program, solver: Ipopt, warm: bool) -> ca.Function:
+    options: dict[str, Any] = {
+        "tol": solver.tolerance,
+        "max_iter": solver.iterations,
+        "max_wall_time": solver.seconds,
+        "print_level": 0,
+        "sb": "yes",
+        "nlp_scaling_method": "none",
+        "bound_relax_factor": 0.0,
+        "mu_strategy": "adaptive",
+        "linear_solver": "mumps",
+    }
+    if warm:
+        options |= {"mu_strategy": "monotone", "mu_init": 1e-6, "warm_start_init_point": "yes"}
+        options |= dict.fromkeys(
+            ("warm_start_bound_push", "warm_start_mult_bound_push", "warm_start_slack_bound_push"), 1e-8
+        )
+    options |= dict(solver.options)
+    x, p = program.arguments
+    f, g = program.values(x, p)
+    settings: dict[str, Any] = {
+        "print_time": False,
+        "calc_lam_p": False,
+        "error_on_fail": False,
+        "grad_f": program.gradient,
+        "jac_g": program.jacobian,
+        "ipopt": options,
+    }
+    if options.get("hessian_approximation") != "limited-memory":
+        settings["hess_lag"] = program.hessian
+    return ca.nlpsol("titer", "ipopt", {"x": x, "p": p, "f": f, "g": g}, settings)
+
+
+def _fatrop(program: Program, link: Chain, solver: Fatrop) -> ca.Function:
+    x, p = program.arguments
+    f, g = program.values(x, p)
+    settings: dict[str, Any] = {
+        "print_time": False,
+        "calc_lam_p": False,
+        "error_on_fail": False,
+        "structure_detection": "manual",
+        "N": link.stages - 1,
+        "nx": link.nx,
+        "nu": link.nu,
+        "ng": link.ng,
+        "equality": link.equality,
+        "fatrop": {
+            "print_level": 0,
+            "tolerance": solver.tolerance,
+            "max_iter": solver.iterations,
+            "mu_init": 1e-1,
+        }
+        | dict(solver.options),
+    }
+    return ca.nlpsol("titer", "fatrop", {"x": x, "p": p, "f": f, "g": g}, settings)
+
+
+def _status(stats: dict, solver: Ipopt | Fatrop) -> Status:
+    text = str(stats.get("return_status", ""))
+    if isinstance(solver, Fatrop):
+        if stats.get("success"):
+            return Status.SOLVED
+        return Status.ITERATIONS if stats.get("iter_count", 0) >= solver.iterations else Status.FAILED
+    return {
+        "Solve_Succeeded": Status.SOLVED,
+        "Solved_To_Acceptable_Level": Status.ACCEPTABLE,
+        "Feasible_Point_Found": Status.SOLVED,
+        "Infeasible_Problem_Detected": Status.INFEASIBLE,
+        "Maximum_Iterations_Exceeded": Status.ITERATIONS,
+        "Maximum_CpuTime_Exceeded": Status.TIME,
+        "Maximum_WallTime_Exceeded": Status.TIME,
+        "User_Requested_Stop": Status.INTERRUPTED,
+        "Invalid_Number_Detected": Status.INVALID_NUMBER,
+        "Diverging_Iterates": Status.DIVERGED,
+        "Not_Enough_Degrees_Of_Freedom": Status.TOO_FEW_FREEDOMS,
+    }.get(text, Status.FAILED)
+
+
+def _check_solver(solver: Ipopt | Fatrop) -> None:
+    name = type(solver).__name__
+    for field_name in ("tolerance", "seconds"):
+        value = getattr(solver, field_name, 1.0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0.0:
+            raise SpecificationError(f"{name}: {field_name} must be a positive number, got {value!r}.")
+    iterations = solver.iterations
+    if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
+        raise SpecificationError(f"{name}: iterations must be a whole number of at least 1, got {iterations!r}.")
+    if str(solver.options.get("linear_solver", "")).startswith("pardiso"):
+        raise SpecificationError(f"{name}: linear_solver 'pardiso' of CasADi's wheel crashes the process; use 'mumps'.")
