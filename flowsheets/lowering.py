@@ -79,6 +79,18 @@ class Lowered:
         return replace(self, dae=dae, symbols=symbols, traced=u, inputs=inputs)
 
 
+class FlowsheetView(View):
+    """The view of terms and conditions: `v.reactor.T`, or by qualified name `v["column.c[3,product]"]`."""
+
+    def __init__(self, what: str, entries: dict[str, Any], named: Mapping[str, Any]):
+        super().__init__(what, entries)
+        self.__dict__["_named"] = named
+
+    def __getitem__(self, name: str) -> Any:
+        named = self.__dict__["_named"]
+        return named[str(name)] if str(name) in named else super().__getitem__(name)
+
+
 def streams_of(
     plant: Flowsheet, connections: Sequence[Connection], idle: Sequence[str], given: Sequence[str]
 ) -> Streams:
@@ -270,18 +282,22 @@ def _known_view(plant: Flowsheet, streams: Streams, values: Mapping[str, Symbol]
     """What a correction may read: states, algebraics, controls and parameters of all units."""
     entries: dict[str, Any] = {"time": time}
     for unit in plant.units:
-        entries[unit.name] = _unit_view(unit, values, unit in streams.idle, None)
+        entries[unit.name] = _unit_view(unit, values, unit in streams.idle)
     return View("v", entries)
 
 
 def _final_view(plant: Flowsheet, streams: Streams, traces: Mapping[str, Trace], values, time: Symbol) -> View:  # type: ignore[no-untyped-def]
     entries: dict[str, Any] = {"time": time}
+    named: dict[str, Any] = dict(values)
     for unit in plant.units:
-        entries[unit.name] = traces[unit.name].view if unit.name in traces else _unit_view(unit, values, True, None)
-    return View("v", entries)
+        traced = traces.get(unit.name)
+        entries[unit.name] = traced.view if traced is not None else _unit_view(unit, values, True)
+        if traced is not None:
+            named |= {f"{unit.name}.{key}": value for key, value in (*traced.expression.items(), *traced.port.items())}
+    return FlowsheetView("v", entries, named)
 
 
-def _unit_view(unit: Unit, values: Mapping[str, Symbol], idle: bool, _: None) -> View:
+def _unit_view(unit: Unit, values: Mapping[str, Symbol], idle: bool) -> View:
 
     entries: dict[str, Any] = {}
     absent: dict[str, str] = {}

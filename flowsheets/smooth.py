@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from titer.flowsheets.symbol import Symbol, SymbolArray, quantity
+from titer.flowsheets.symbol import FLOATS, Symbol, SymbolArray, quantity
 from titer.numerics.errors import DeclarationError
 
 
@@ -74,7 +74,8 @@ def _in_widths(x: Any, width: Any) -> Any:
 
 def _positive(width: Any) -> Any:
     """The width as given; zero would bring the kink back, and a negative one is a slip."""
-    if not isinstance(width, Symbol) and not width > 0:
+    number = width.value if isinstance(width, Symbol) and width.reading is FLOATS else width
+    if not isinstance(number, Symbol) and not number > 0:
         raise DeclarationError(
             f"width must be positive, not {width!r}.\n"
             "  Give the distance from the kink that may be rounded, in the unit of the argument."

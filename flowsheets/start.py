@@ -23,7 +23,7 @@ from titer.numerics.dae import sizes_of
 from titer.numerics.errors import SolveError, SpecificationError
 from titer.numerics.program import Scaling
 from titer.numerics.solution import PhaseResult, Rung, Solution
-from titer.numerics.solvers import Engine, Fatrop, Ipopt, Outcome, Status
+from titer.numerics.solvers import Engine, Fatrop, Ipopt, Manner, Outcome, Status
 
 Array = np.ndarray
 RELAXATION = 1e-4  # of a variable's nominal size, by which physical domains are left free at first
@@ -250,9 +250,13 @@ def _climb(  # type: ignore[no-untyped-def]
 ) -> tuple[Outcome, float, float]:
     """Solve with relaxed domains, then, where they were left, with tighter ones."""
     relaxation = RELAXATION
-    outcome = engine.solve(w, scaling, *bounds(assembled, scaling.columns, relaxation))
-    left = _left(assembled, outcome.w, scaling)
+    limits = bounds(assembled, scaling.columns, relaxation)
+    outcome = engine.solve(w, scaling, *limits)
     ladder.climbed(f"{prefix}NLP", _said(outcome))
+    if not outcome.status.ok and outcome.status not in (Status.TIME, Status.INTERRUPTED) and isinstance(engine.solver, Ipopt):
+        outcome = engine.solve(w, scaling, *limits, manner=Manner.FAR)
+        ladder.climbed(f"{prefix}NLP, adaptive barrier", _said(outcome))
+    left = _left(assembled, outcome.w, scaling)
     if not outcome.status.ok or left <= _TIGHTER[-1]:
         return outcome, relaxation, left
     for tighter in _TIGHTER:

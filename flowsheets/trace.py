@@ -19,7 +19,6 @@ from titer.flowsheets.unit import Unit
 from titer.flowsheets.view import UnitView, View, gather, sets_of
 from titer.numerics.errors import DeclarationError, TiterError, unknown
 
-_gather = gather
 Correct = Callable[[str, Any], Any]
 
 

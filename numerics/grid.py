@@ -29,9 +29,9 @@ class Grid:
     def __post_init__(self) -> None:
         counts = self.elements.values() if isinstance(self.elements, Mapping) else [self.elements]
         for count in counts:
-            if count is not None and not _is_whole(count, 1):
+            if count is not None and not is_whole(count, 1):
                 raise SpecificationError(f"Grid: elements must be a whole number of at least 1, got {count!r}.")
-        if not _is_whole(self.degree, 1, 9):
+        if not is_whole(self.degree, 1, 9):
             raise SpecificationError(f"Grid: degree must be a whole number from 1 to 9, got {self.degree!r}.")
         if not isinstance(self.points, Points):
             raise SpecificationError(
@@ -59,7 +59,8 @@ def mesh(required: Sequence[float], elements: int, density: tuple[Array, Array] 
         counts[np.argmax(mass / counts)] += 1
     pieces = []
     for a, b, n in zip(ends[:-1], ends[1:], counts, strict=True):
-        levels = np.linspace(*np.interp([a, b], positions, cumulative), n + 1)[1:-1]
+        first, last = np.interp([a, b], positions, cumulative)
+        levels = np.linspace(first, last, n + 1)[1:-1]
         pieces.append(np.concatenate([[a], np.interp(levels, cumulative, positions)]))
     return np.concatenate([*pieces, [1.0]])
 
@@ -101,10 +102,11 @@ def step_density(tau: Array, values: Array, degree: int) -> tuple[tuple[Array, A
     return (tau, density), elements
 
 
-def _is_whole(value: object, least: int, most: int | None = None) -> bool:
+def is_whole(value: object, least: int, most: int | None = None) -> bool:
+    """Whether a value is a whole number within limits (True and False are none)."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool):
         return False
-    return value >= least and (most is None or value <= most)
+    return least <= int(value) and (most is None or int(value) <= most)
 
 
 def _cumulative(density: tuple[Array, Array] | None) -> tuple[Array, Array]:

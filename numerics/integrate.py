@@ -133,7 +133,7 @@ def consistent_algebraics(dae: Dae, t: float, x: Array, z: Array, u: Array, p: A
             step = -np.linalg.solve(slope, value).ravel()
         except np.linalg.LinAlgError:
             raise RuntimeError(
-                "the algebraic equations do not determine the algebraic variables (not index 1)"
+                "the algebraic equations do not determine the algebraic variables there (is the index 1?)"
             ) from None
         length = np.abs(step / size).max()
         if length <= 1e-8:  # convergence is quadratic: after this step nothing is left
@@ -179,15 +179,18 @@ class _Run:
         self.dae, self.x, self.p, self.tolerance = dae, x, p, tolerance
         self.plugin = "idas" if independent or dae.algebraics else "cvodes"
         self.sizes = np.maximum(sizes_of(dae.states), np.abs(x))
-        self.z_sizes: Array | None = None  # known once they are consistent
+        self.z_sizes = np.zeros(0)  # of algebraics, and factors of their equations: known once consistent
+        self.factors = np.zeros(0)
 
     def part(self, t: float, x: Array, z: Array, piece: Piece, points: int) -> _Part:
         """The piece from (t, x), algebraics guessed, at `points` equal steps. Raises RuntimeError."""
         first = self.instant(t, x, z, piece.left)
-        if self.z_sizes is None:
+        if len(self.z_sizes) < len(z):
             self.z_sizes = sizes_of(self.dae.algebraics, first.z)
+            self.factors = _equation_factors(self.dae, first, self.p, self.z_sizes)
         run = _integrator(self.dae.function, self.dae.sizes, self.plugin, points, self.tolerance)
-        data = [[t, piece.duration], piece.left, piece.right, self.p, self.sizes, self.z_sizes]
+        sizes = (self.sizes, self.z_sizes, self.factors)
+        data = [[t, piece.duration], piece.left, piece.right, self.p, *sizes]
         result = run(x0=x / self.sizes, z0=first.z[:, 0] / self.z_sizes, p=np.concatenate(data))
         xs = np.array(result["xf"]) * self.sizes[:, None]
         zs = np.array(result["zf"]).reshape(len(self.z_sizes), points) * self.z_sizes[:, None]
@@ -206,7 +209,6 @@ class _Run:
     def grow(self, part: _Part) -> None:
         """Take note of the sizes that the variables reached."""
         self.sizes = np.maximum(self.sizes, np.abs(part.x).max(axis=1, initial=0.0))
-        assert self.z_sizes is not None
         self.z_sizes = np.maximum(self.z_sizes, np.abs(part.z).max(axis=1, initial=0.0))
 
     def until_failure(self, t: float, x: Array, z: Array, piece: Piece, points: int) -> _Part | None:
@@ -295,11 +297,11 @@ def _integrator(
 ) -> ca.Function:
     nx, nz, nu, npar = numbers
     tau, x, z = ca.SX.sym("tau"), ca.SX.sym("x", nx), ca.SX.sym("z", nz)
-    data = ca.SX.sym("data", 2 + 2 * nu + npar + nx + nz)
-    clock, duration, left, right, p, sizes, z_sizes = _split(data, [1, 1, nu, nu, npar, nx, nz])
+    data = ca.SX.sym("data", 2 + 2 * nu + npar + nx + 2 * nz)
+    clock, duration, left, right, p, sizes, z_sizes, factors = _split(data, [1, 1, nu, nu, npar, nx, nz, nz])
     point = (clock + duration * tau, x * sizes, z * z_sizes, left + (right - left) * tau, p)
     rate, zero, _ = function(*point)
-    model = {"t": tau, "x": x, "z": z, "p": data, "ode": duration * rate / sizes, "alg": zero}
+    model = {"t": tau, "x": x, "z": z, "p": data, "ode": duration * rate / sizes, "alg": factors * zero}
     options = {
         "abstol": tolerance * 1e-1,
         "reltol": tolerance,
@@ -321,6 +323,16 @@ def _algebraic_equations(function: ca.Function, numbers: tuple[int, int, int, in
     t, x, u, p = _split(rest, [1, nx, nu, npar])
     zero = function(t, x, z, u, p)[1]
     return ca.Function("algebraic", [z, rest], [zero, ca.jacobian(zero, z)])
+
+
+def _equation_factors(dae: Dae, point: _Part, p: Array, sizes: Array) -> Array:
+    """Factors of the algebraic equations that make their largest derivatives, in sizes, about 1."""
+    if not dae.algebraics:
+        return np.zeros(0)
+    rest = np.concatenate([point.time, point.x[:, 0], point.u[:, 0], p])
+    slope = np.array(_algebraic_equations(dae.function, dae.sizes)(point.z[:, 0], rest)[1])
+    largest = np.abs(slope * sizes).max(axis=1)
+    return 1.0 / np.where(largest > 0.0, largest, 1.0)
 
 
 def _split(vector: ca.SX, sizes: Sequence[int]) -> list[ca.SX]:
@@ -353,7 +365,7 @@ _NOT_FINITE = "(a logarithm or root of a negative number, a division by zero, gr
 def _reason(text: str) -> str:
     """The integrator's own word for what happened, without its file names."""
     for word, meaning in {
-        "CONV_FAIL": "its corrector does not converge (a singular point, or inconsistent algebraics)",
+        "CONV_FAIL": "its corrector does not converge (a singular point, a rate that stops being finite)",
         "ERR_FAIL": "its error test fails at the smallest step (a singularity, or a discontinuity)",
         "TOO_MUCH_WORK": "it needs too many steps (very stiff, or a solution that blows up)",
         "RHSFUNC": f"a rate is not finite {_NOT_FINITE}",

@@ -177,7 +177,10 @@ def _instant(layout: Layout, end: int, with_zero: bool, with_paths: bool) -> Bat
     v = ca.SX.sym("v", dae.point_size + 1)
     t = v[0] + (0.0 if end == 0 else v[1])
     point = dae.split(ca.vertcat(t, v[2:]))
-    rows, names, lower, upper = [], [], [], []
+    rows: list[ca.SX] = []
+    names: list[str] = []
+    lower: list[float] = []
+    upper: list[float] = []
     if with_zero:
         rows.append(dae.function(*point)[1])
         names += dae.equations

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import casadi as ca
 import numpy as np
@@ -81,8 +82,8 @@ class Wire:
     block: str
     cells: Array = field(compare=False)
 
-    def __getitem__(self, item: object) -> Wire:
-        return Wire(self.block, np.atleast_1d(self.cells[item]))  # type: ignore[index]
+    def __getitem__(self, item: Any) -> Wire:
+        return Wire(self.block, np.atleast_1d(self.cells[item]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -260,5 +260,5 @@ def _sparse(values: ca.MX, row: Array, column: Array, m: int, n: int, left: ca.M
         nonzeros = values.nz[source.tolist()]
     else:
         nonzeros = _accumulate(values, keep, inverse, len(distinct))
-    factors = left.nz[i.tolist()] * right.nz[j.tolist()]
+    factors = ca.vec(left.nz[i.tolist()]) * ca.vec(right.nz[j.tolist()])  # taken from a scalar, a row
     return ca.MX(pattern, nonzeros * factors)

@@ -105,5 +105,5 @@ class Segment:
     @property
     def knows_time(self) -> bool:
         """Whether time itself enters anything in this phase."""
-        more = [row.function for row in (*self.paths, *self.integrands)]
+        more = [path.function for path in self.paths] + [term.function for term in self.integrands]
         return self.dae.depends_on_time(*more)

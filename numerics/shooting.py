@@ -16,6 +16,7 @@ import numpy as np
 
 from titer.numerics.dae import Array, sizes_of, starts
 from titer.numerics.errors import SpecificationError
+from titer.numerics.grid import is_whole
 from titer.numerics.layout import Layout, Shared, instants
 from titer.numerics.nlp import Batch, Block, Labels
 from titer.numerics.segment import Segment
@@ -33,9 +34,11 @@ class Shooting:
     tolerance: float = 1e-10
 
     def __post_init__(self) -> None:
-        if self.intervals is not None and self.intervals < 1:
-            raise SpecificationError(f"Shooting: intervals must be at least 1, got {self.intervals!r}.")
-        if not 0.0 < self.tolerance < 1e-2:
+        if self.intervals is not None and not is_whole(self.intervals, 1):
+            raise SpecificationError(
+                f"Shooting: intervals must be a whole number of at least 1, got {self.intervals!r}."
+            )
+        if not isinstance(self.tolerance, int | float) or not 0.0 < self.tolerance < 1e-2:
             raise SpecificationError(f"Shooting: tolerance must lie in (0, 0.01), got {self.tolerance!r}.")
 
 
@@ -103,6 +106,8 @@ def _integrator(segment: Segment, method: Shooting, sizes: Array) -> ca.Function
         "nonlin_conv_coeff": 0.03,
         "quad_err_con": bool(segment.integrands),
         "fsens_err_con": True,
+        "steps_per_checkpoint": 1000,  # adjoints read the forward steps themselves: smooth, and a third faster
+        "interpolation_type": "polynomial",
         "show_eval_warnings": False,
     }
     if nz:

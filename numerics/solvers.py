@@ -16,6 +16,7 @@ import numpy as np
 
 from titer.numerics.chain import Chain, chain
 from titer.numerics.errors import SpecificationError
+from titer.numerics.grid import is_whole
 from titer.numerics.nlp import Array, Nlp
 from titer.numerics.program import Program, Scaling
 
@@ -82,10 +83,20 @@ class Outcome:
     history: tuple[float, ...] = ()
 
 
+class Manner(Enum):
+    """What a start is worth; the value says it."""
+
+    NEAR = "a simulated start: feasible, depleted states on their bounds; a large barrier would only push it away"
+    FAR = "a start of which nothing is known"
+
+
+_PATIENCE = 500  # iterations from a near start before a far one is tried
+
+
 class Engine:
     """A solver built once for an `Nlp`; `solve` may be called with other data, bounds, scaling and starts."""
 
-    def __init__(self, nlp: Nlp, solver: Ipopt | Fatrop, warm: bool = False):
+    def __init__(self, nlp: Nlp, solver: Ipopt | Fatrop):
         began = time.perf_counter()
         self.nlp, self.solver = nlp, solver
         self.program = Program(nlp)
@@ -93,9 +104,9 @@ class Engine:
         if isinstance(solver, Fatrop):
             self._chain = chain(nlp)
             self._stage_program = Program(self._chain.nlp)
-            self._solver = _fatrop(self._stage_program, self._chain, solver)
+            self._solvers = {Manner.NEAR: _fatrop(self._stage_program, self._chain, solver)}
         else:
-            self._solver = _ipopt(self.program, solver, warm)
+            self._solvers = {Manner.NEAR: _ipopt(self.program, solver, Manner.NEAR)}
         self.seconds = time.perf_counter() - began
 
     def scaling(self, w: Array, sizes: Array, data: Array | None = None) -> Scaling:
@@ -129,14 +140,15 @@ class Engine:
         upper: Array,
         data: Array | None = None,
         multipliers: tuple[Array, Array] | None = None,
+        manner: Manner = Manner.NEAR,
     ) -> Outcome:
         """Solve from the decisions `w`; bounds are those of the columns (row bounds are the problem's)."""
         began = time.perf_counter()
         task = _Task(w, scaling, lower, upper, data)
-        answer = self._lean(task, multipliers) if self._chain is None else self._staged(task, self._chain)
+        answer = self._lean(task, multipliers, manner) if self._chain is None else self._staged(task, self._chain)
         return self._judge(answer, task, time.perf_counter() - began)
 
-    def _lean(self, task: _Task, multipliers: tuple[Array, Array] | None) -> _Answer:
+    def _lean(self, task: _Task, multipliers: tuple[Array, Array] | None, manner: Manner) -> _Answer:
         w, scaling, lower, upper, data = task
         sizes = scaling.columns
         row_lower, row_upper = self.nlp.row_bounds()
@@ -151,8 +163,11 @@ class Engine:
         if multipliers is not None:
             arguments["lam_g0"] = ca.DM(multipliers[0] / scaling.rows * scaling.objective)
             arguments["lam_x0"] = ca.DM(multipliers[1] * sizes * scaling.objective)
-        result = self._solver(**arguments)
-        return _Answer(*(np.array(result[key]).ravel() for key in ("x", "lam_g", "lam_x")))
+        if manner not in self._solvers and isinstance(self.solver, Ipopt):
+            self._solvers[manner] = _ipopt(self.program, self.solver, manner)
+        function = self._solvers[manner]
+        result = function(**arguments)
+        return _Answer(function.stats(), *(np.array(result[key]).ravel() for key in ("x", "lam_g", "lam_x")))
 
     def _staged(self, task: _Task, link: Chain) -> _Answer:
         w, scaling, lower, upper, data = task
@@ -160,7 +175,8 @@ class Engine:
         sizes = scaling.columns[behind]
         factors = link.row_values(scaling.rows, 1.0 / scaling.columns)[staged.rows_order]
         row_lower, row_upper = staged.row_bounds()
-        result = self._solver(
+        function = self._solvers[Manner.NEAR]
+        result = function(
             x0=ca.DM(w[behind] / sizes),
             p=self._stage_program.parameters(Scaling(sizes, factors, scaling.objective), data),
             lbx=ca.DM(np.where(link.first, lower[behind], -np.inf) / sizes),
@@ -174,13 +190,13 @@ class Engine:
         row_multipliers[staged.rows_order] = np.array(result["lam_g"]).ravel()
         bound_multipliers = np.zeros(self.nlp.columns)
         np.add.at(bound_multipliers, behind, np.array(result["lam_x"]).ravel())
-        return _Answer(x, row_multipliers[: self.nlp.rows], bound_multipliers)
+        return _Answer(function.stats(), x, row_multipliers[: self.nlp.rows], bound_multipliers)
 
     def _judge(self, answer: _Answer, task: _Task, seconds: float) -> Outcome:
-        x, row_multipliers, bound_multipliers = answer
-        scaling, stats = task.scaling, self._solver.stats()
+        stats, x, row_multipliers, bound_multipliers = answer
+        scaling = task.scaling
         p = self.program.parameters(scaling, task.data)
-        residuals = optimality(self.program, *answer, p, scaling, task.lower, task.upper)
+        residuals = optimality(self.program, x, row_multipliers, bound_multipliers, p, scaling, task.lower, task.upper)
         status = _status(stats, self.solver)
         if status.ok and not residuals.hold(self.solver.tolerance):
             status = Status.FAILED  # the flag says solved, the numbers do not
@@ -231,8 +247,9 @@ class _Task(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    """What a solver returned, scaled: columns, multipliers of rows and of bounds."""
+    """What a solver returned, scaled: its statistics, columns, multipliers of rows and of bounds."""
 
+    stats: dict[str, Any]
     x: Array
     row_multipliers: Array
     bound_multipliers: Array
@@ -294,23 +311,24 @@ def _slackness(value: Array, lower: Array, upper: Array, multiplier: Array) -> A
     return np.where(free & (np.abs(multiplier) > 1e-12), product, 0.0)
 
 
-def _ipopt(program: Program, solver: Ipopt, warm: bool) -> ca.Function:
+def _ipopt(program: Program, solver: Ipopt, manner: Manner) -> ca.Function:
+    iterations = solver.iterations if manner is Manner.FAR else min(solver.iterations, _PATIENCE)
     options: dict[str, Any] = {
         "tol": solver.tolerance,
-        "max_iter": solver.iterations,
+        "max_iter": iterations,
         "max_wall_time": solver.seconds,
         "print_level": 0,
         "sb": "yes",
         "nlp_scaling_method": "none",
         "bound_relax_factor": 0.0,
-        "mu_strategy": "adaptive",
+        "neg_curv_test_tol": 1e-8,  # curvature is tested along the step: far fewer factorizations than by inertia
         "linear_solver": "mumps",
     }
-    if warm:
-        options |= {"mu_strategy": "monotone", "mu_init": 1e-6, "warm_start_init_point": "yes"}
-        options |= dict.fromkeys(
-            ("warm_start_bound_push", "warm_start_mult_bound_push", "warm_start_slack_bound_push"), 1e-8
-        )
+    pushes = ("bound_push", "bound_frac", "slack_bound_push", "slack_bound_frac")
+    if manner is Manner.NEAR:
+        options |= {"mu_strategy": "monotone", "mu_init": 1e-4, **dict.fromkeys(pushes, 1e-5)}
+    elif manner is Manner.FAR:
+        options |= {"mu_strategy": "adaptive"}
     options |= dict(solver.options)
     x, p = program.arguments
     f, g = program.values(x, p)
@@ -378,8 +396,7 @@ def _check_solver(solver: Ipopt | Fatrop) -> None:
         value = getattr(solver, field_name, 1.0)
         if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0.0:
             raise SpecificationError(f"{name}: {field_name} must be a positive number, got {value!r}.")
-    iterations = solver.iterations
-    if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
-        raise SpecificationError(f"{name}: iterations must be a whole number of at least 1, got {iterations!r}.")
+    if not is_whole(solver.iterations, 1):
+        raise SpecificationError(f"{name}: iterations must be a whole number of at least 1, got {solver.iterations!r}.")
     if str(solver.options.get("linear_solver", "")).startswith("pardiso"):
         raise SpecificationError(f"{name}: linear_solver 'pardiso' of CasADi's wheel crashes the process; use 'mumps'.")

@@ -51,7 +51,10 @@ def _elements(segment: Segment, scheme: Collocation, layout: Layout) -> Batch:
     states = ca.horzcat(before, inside)
     slopes = ca.mtimes(states, ca.DM(scheme.derivative))
     step = shared.duration * shared.width
-    dynamics, zeros, paths, cost = [], [], [], ca.SX(0.0)
+    dynamics: list[ca.SX] = []
+    zeros: list[ca.SX] = []
+    paths: list[ca.SX] = []
+    cost = ca.SX(0.0)
     for j, node in enumerate(scheme.nodes):
         point = (shared.time(node), inside[:, j], algebraic[:, j], shared.inputs(node), shared.parameters)
         rate, zero, _ = dae.function(*point)

@@ -101,7 +101,7 @@ def test_the_derivative_exists_at_the_kink():
 
 def test_widths_are_checked_at_the_door():
     x = quantity(1.0, "mol/L")
-    for width in (0.0, -1.0, float("nan")):
+    for width in (0.0, -1.0, float("nan"), quantity(0.0, "mol/L")):
         with pytest.raises(DeclarationError, match="width must be positive"):
             smooth_maximum(x, 0.0, width)
     with pytest.raises(DeclarationError, match=r"cannot add 'mol\^2/L\^2' and 'mmol\^2/L\^2'"):

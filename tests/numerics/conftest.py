@@ -11,6 +11,7 @@ import casadi as ca
 import numpy as np
 import pytest
 from scipy.sparse.linalg import spsolve
+
 from titer.numerics.dae import Dae, Variable
 from titer.numerics.nlp import Block, Columns, Decide, Fix, Labels, Nlp, Tie, Wire, join
 from titer.numerics.program import Program, Scaling

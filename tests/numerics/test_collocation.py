@@ -5,6 +5,7 @@ from __future__ import annotations
 import casadi as ca
 import numpy as np
 import pytest
+
 from titer.numerics.collocation import Points, collocation, interpolate
 from titer.numerics.nlp import join
 from titer.numerics.program import Program, Scaling
@@ -53,7 +54,7 @@ def test_interpolation_passes_through_the_values_and_reproduces_a_cubic():
     assert interpolate(basis, values, at) == pytest.approx(np.array([at**3 - at, 2.0 * at**2]), abs=1e-13)
 
 
-PROBLEMS = {  # model, start, span of time, exact states(t), exact algebraics(t)
+PROBLEMS = {  # rates, algebraic equations, start, exact states(t), exact algebraics(t)
     "linear": (
         lambda t, x, z, u, p: [x[1], -x[0] + 0.0 * t],
         None,
@@ -69,11 +70,11 @@ PROBLEMS = {  # model, start, span of time, exact states(t), exact algebraics(t)
         None,
     ),
     "index-1 DAE": (
-        lambda t, x, z, u, p: [-z[0]],
-        lambda t, x, z, u, p: [ca.log(z[0]) - 2.0 * ca.log(x[0])],
-        [1.0],
-        lambda t: np.array([1.0 / (1.0 + t)]),
-        lambda t: np.array([1.0 / (1.0 + t) ** 2]),
+        lambda t, x, z, u, p: [z[0] * ca.cos(t)],
+        lambda t, x, z, u, p: [ca.log(z[0]) + x[0]],
+        [np.log(2.0)],
+        lambda t: np.log(2.0 + np.sin([t])),
+        lambda t: 1.0 / (2.0 + np.sin(t)),
     ),
 }
 
@@ -86,24 +87,24 @@ PROBLEMS = {  # model, start, span of time, exact states(t), exact algebraics(t)
 def test_order_of_convergence_at_element_ends(problem, degree, points, order, tools):
     rate, zero, start, states, algebraics = PROBLEMS[problem]
     dae = tools.make_dae(rate, zero, nz=1 if zero else 0)
-    counts = (4, 8, 16)
+    counts, span = (8, 16, 32), 4.0 if zero else 2.0
     errors, end_errors = [], []
     for n in counts:
         made = transcribe(tools.Segment("run", dae, ()), np.linspace(0.0, 1.0, n + 1), degree, points)
         block = made.block
-        nlp = join([block], tools.fixed(block, start, duration=[2.0], parameters=[]))
+        nlp = join([block], tools.fixed(block, start, duration=[span], parameters=[]))
         w = tools.newton(nlp, np.full(nlp.columns, 0.5))
         every = degree if points is Points.RADAU else degree + 1
-        x = nlp.values(block.port("x"), w).reshape(len(start), -1)[:, ::every]
-        t = 2.0 * made.tau[::every]
-        assert t == pytest.approx(2.0 * made.ends)
+        x = nlp.values(block.port("x"), w)[:, ::every]
+        t = span * made.tau[::every]
+        assert t == pytest.approx(span * made.ends)
         errors.append(np.abs(x - states(t)).max())
         if algebraics:
-            z = nlp.values(block.port("z"), w).reshape(1, -1)[:, -1]
-            end_errors.append(np.abs(z - algebraics(2.0)).max())
+            z = nlp.values(block.port("z"), w)[0, ::every]  # nan where the block does not know it
+            end_errors.append(np.nanmax(np.abs(z - algebraics(t))))
     slopes = [-np.polyfit(np.log(counts), np.log(e), 1)[0] for e in (errors, end_errors) if e]
     for slope in slopes:
-        assert slope == pytest.approx(order, abs=0.35)
+        assert slope == pytest.approx(order, abs=0.2)
 
 
 @FAMILIES

@@ -1,0 +1,190 @@
+"""What do a phase's equations say at one position? They are traced there, on the Pyomo Vars of that position.
+
+Pyomo's rules ask for one position at a time, also for those that a discretization adds later. Rules read nothing but the
+block they are called on, so a model can be cloned, and discretized by whoever likes.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from titer.flowsheets.flowsheet import Flowsheet
+from titer.flowsheets.lowering import Streams, _corrector, _final_view, _known_view
+from titer.flowsheets.measure import DIMENSIONLESS, Measure
+from titer.flowsheets.operation import Operation
+from titer.flowsheets.problem import PhaseTerms
+from titer.flowsheets.pyomo_reading import PYOMO, converted, plain, raw
+from titer.flowsheets.symbol import Symbol
+from titer.flowsheets.trace import Trace, trace
+from titer.flowsheets.view import View
+from titer.numerics.errors import SpecificationError, unknown
+from titer.numerics.segment import Profile
+from titer.numerics.solution import PhaseResult
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class PhasePlan:
+    """A phase before it becomes a Block: what it does, where its elements end, and a trajectory to start from."""
+
+    plant: Flowsheet
+    measures: Mapping[str, Measure]
+    terms: PhaseTerms
+    streams: Streams
+    ends: Array
+    profiles: Mapping[str, tuple[Profile, Array]]  # shape and first values of each input
+    functions: Mapping[str, Callable[[Any], Any]]  # inputs that are functions of time
+    nominal: PhaseResult
+    path_at_start: bool  # whether limits along the phase hold at its first instant as well
+
+    @property
+    def operation(self) -> Operation:
+        return self.terms.operation
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a scalar name of titer's is in the model."""
+
+    unit: str  # attribute of the unit operation's block
+    component: str  # attribute of the component in it
+    labels: tuple[Any, ...] = ()
+    along: bool = True  # indexed by tau
+    shared: bool = False  # in the plant's block, not in the phase's
+    told: bool = False  # given by the equations: an expression, or what an outlet carries
+    slope: str = ""  # attribute of a state's DerivativeVar
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """The equations at one position."""
+
+    traces: Mapping[str, Trace]
+    view: View
+
+
+@dataclass(eq=False)
+class Moments:
+    """The equations of a phase at its positions, each traced once."""
+
+    plan: PhasePlan
+    block: Any
+    places: dict[str, Place] = field(default_factory=dict)
+    known: dict[float, Moment] = field(default_factory=dict)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Moments:
+        """A cloned model traces anew, on its own Vars."""
+        return Moments(self.plan, copy.deepcopy(self.block, memo), self.places)
+
+    def at(self, tau: float) -> Moment:
+        """The equations at a position of the phase's set."""
+        if tau not in self.known:
+            self.known[tau] = self._traced(tau)
+        return self.known[tau]
+
+    def component(self, name: str) -> Any:
+        """The Pyomo component that a scalar name is in. Raises SpecificationError."""
+        place = self.places.get(name)
+        if place is None:
+            raise SpecificationError(unknown(f"Phase {self.plan.operation.name!r}: name", name, self.places))
+        root = self.block.parent_block().plant if place.shared else self.block
+        return getattr(getattr(root, place.unit), place.component)
+
+    def value(self, name: str, tau: float) -> Any:
+        """The Pyomo object behind a scalar name at a position."""
+        component, place = self.component(name), self.places[name]
+        return _item(component, (tau, *place.labels) if place.along else place.labels)
+
+    def slope(self, name: str, tau: float) -> Any:
+        """The derivative of a state with respect to tau, a Var."""
+        place = self.places[name]
+        return _item(getattr(getattr(self.block, place.unit), place.slope), (tau, *place.labels))
+
+    def slope_value(self, name: str, tau: float) -> Any:
+        """What the derivative of a state equals: duration times rate."""
+        unit_name, local = name.split(".", 1)
+        per = Measure.of(self.plan.plant.unit(unit_name).time)
+        rate = raw(self.at(tau).traces[unit_name].rate[local], self.plan.measures[name] / per)
+        return converted(self.block.duration, self.plan.plant.measure_of_time, per) * rate
+
+    def time(self, tau: float) -> Any:
+        """The recipe's time, in the flowsheet's unit."""
+        return self.block.clock + self.block.duration * self.position(tau)
+
+    def position(self, tau: float) -> float:
+        """The exact position of a collocation point: in Pyomo's set it is rounded to six digits."""
+        nodes = self.block.tau.get_discretization_info().get("tau_points")
+        if nodes is None:
+            return tau
+        ends = np.array(self.block.tau.get_finite_elements())
+        k = min(max(int(np.searchsorted(ends, tau)) - 1, 0), len(ends) - 2)
+        exact = ends[k] + (ends[k + 1] - ends[k]) * np.append(nodes, 1.0)
+        nearest = float(exact[np.abs(exact - tau).argmin()])
+        return nearest if abs(nearest - tau) < 1e-6 else tau
+
+    def input(self, name: str, pieces: Any, tau: float) -> Any:
+        """An input at a position, from the Vars of its pieces; at an end of a piece, the piece that ends there."""
+        profile, at = self.plan.profiles[name][0], self.position(tau)
+        k = int(np.clip(np.searchsorted(profile.edges, at - 1e-9) - 1, 0, len(profile.edges) - 2))
+        left, right = pieces[int(profile.left[k])], pieces[int(profile.right[k])]
+        if left is right:
+            return left
+        return left + (right - left) * float((at - profile.edges[k]) / (profile.edges[k + 1] - profile.edges[k]))
+
+    def function(self, name: str, tau: float) -> Any:
+        """An input that is given as a function of time."""
+        time = plain(Symbol(self.time(tau), self.plan.plant.measure_of_time, PYOMO), DIMENSIONLESS)
+        result = self.plan.functions[name](Symbol(time, DIMENSIONLESS, PYOMO))
+        measure = self.plan.measures[name]
+        if isinstance(result, Symbol) and result.measure.names:
+            return raw(result, measure)
+        return PYOMO.attach(raw(result, DIMENSIONLESS), measure)
+
+    def _traced(self, tau: float) -> Moment:
+        plan, measures = self.plan, self.plan.measures
+        time = Symbol(self.time(tau), plan.plant.measure_of_time, PYOMO)
+        values = {
+            name: Symbol(self.value(name, tau), measures[name], PYOMO)
+            for name, place in self.places.items()
+            if not place.told
+        }
+        correct = _corrector(plan.plant, _known_view(plan.plant, plan.streams, values, time))
+
+        def define(name: str, value: Any) -> Symbol:
+            value = value if correct is None else correct(name, value)
+            return self._tell(name, tau, value)
+
+        traces = {}
+        for unit in plan.streams.units:
+            own = {name.split(".", 1)[1]: s for name, s in values.items() if name.split(".", 1)[0] == unit.name}
+            measure = Measure.of(unit.time)
+            clock = Symbol(converted(time.value, time.measure, measure), measure, PYOMO)
+            traces[unit.name] = trace(unit, own, clock, define)
+            for local, value in traces[unit.name].port.items():
+                self._tell(f"{unit.name}.{local}", tau, value)
+        return Moment(traces, _final_view(plan.plant, plan.streams, traces, values, time))
+
+    def _tell(self, name: str, tau: float, value: Any) -> Symbol:
+        """Set a named Expression, and return it in the place of its value: it is written once, however often it is used."""
+        named, declared = self.value(name, tau), self.plan.measures[name]
+        named.set_value(raw(value, declared))
+        return Symbol(named, value.measure if isinstance(value, Symbol) else declared, PYOMO)
+
+
+def moments_of(block: Any) -> Moments:
+    """The equations behind a phase's block, or behind that of a unit operation in it."""
+    found: Moments = (block if hasattr(block, "_titer") else block.parent_block())._titer
+    return found
+
+
+def _item(component: Any, index: tuple[Any, ...]) -> Any:
+    return component[index if len(index) > 1 else index[0]] if index else component
+
+
+__all__ = ["Moment", "Moments", "PhasePlan", "Place", "moments_of"]
