@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from titer.cases import batch_reactor_pictures as pictures
 from titer.cases.batch_reactor_answers import IsothermalReactor, known_answers
@@ -25,9 +24,6 @@ MOLAR_MASS = 0.3  # kg/mol of B and of C: an intermediate of a small-molecule dr
 SHORTEST, LONGEST = 600.0, 36000.0  # s, between which the batch may be stopped
 LATE = (10, 20, 30)  # min, by which a stop may be late
 
-REACTOR = BatchReactor("reactor")
-PLANT = Flowsheet(REACTOR, time="s")
-A, B, C, T, T_J = REACTOR.c_A, REACTOR.c_B, REACTOR.c_C, REACTOR.T, REACTOR.T_j
 COLDEST = 300.0  # K, the lower limit of the jacket
 
 
@@ -47,7 +43,7 @@ class Economics:
 
     def __call__(self, v: Any) -> Any:
         """The margin on a view of the plant."""
-        return self.margin(magnitude(v[B], "mol/L"), magnitude(v[C], "mol/L"), magnitude(v.time, "h"))
+        return self.margin(magnitude(v.reactor.c_B, "mol/L"), magnitude(v.reactor.c_C, "mol/L"), magnitude(v.time, "h"))
 
 
 @dataclass(frozen=True)
@@ -145,15 +141,16 @@ def made(progress: Progress, economics: Economics, pieces: int, hours: Sequence[
 
 def best_batch(economics: Economics, pieces: int, minutes: float | None = None) -> Solution:
     """The jacket temperatures, and unless it is given the stop time, of the highest margin."""
+    reactor = BatchReactor("reactor")
     duration = Free(3600.0, SHORTEST, LONGEST) if minutes is None else 60.0 * minutes
     return optimize(
-        PLANT,
+        Flowsheet(reactor, time="s"),
         Recipe(Phase("react", duration=duration)),
-        free={T_J: PiecewiseConstant(pieces)},
+        free={reactor.T_j: PiecewiseConstant(pieces)},
         maximize=AtEnd(economics),
         subject_to=[
-            Path(lambda v: v[T], upper=economics.temperature, name="reactor temperature"),
-            AtEnd(lambda v: v[C], upper=economics.impurity, name="impurity"),
+            Path(lambda v: v.reactor.T, upper=economics.temperature, name="reactor temperature"),
+            AtEnd(lambda v: v.reactor.c_C, upper=economics.impurity, name="impurity"),
         ],
     )
 
@@ -166,38 +163,42 @@ def best_isothermal(economics: Economics) -> Solution:
         Recipe(Phase("react", duration=Free(3600.0, SHORTEST, LONGEST))),
         free={reactor.T: Free(min(335.0, economics.temperature), COLDEST, economics.temperature)},
         maximize=AtEnd(economics),
-        subject_to=[AtEnd(lambda v: v[C], upper=economics.impurity, name="impurity")],
+        subject_to=[AtEnd(lambda v: v.reactor.c_C, upper=economics.impurity, name="impurity")],
     )
 
 
 def overrun(plan: Solution, minutes: float, jacket: float | None = None) -> Solution:
     """The best batch stopped late, its jacket left as it was at the planned end, or set to a temperature there."""
-    end = plan.duration["react"]
-    driven = plan[T_J]
+    import pandas as pd
+
+    reactor, end = BatchReactor("reactor"), plan.duration["react"]
+    driven = plan[reactor.T_j]
     if jacket is not None:
         driven = pd.concat([driven, pd.Series([jacket], index=[end])])
-    return simulate(PLANT, Recipe(Phase("react", duration=end + 60.0 * minutes)), inputs={T_J: driven}, points=600)
+    later = Recipe(Phase("react", duration=end + 60.0 * minutes))
+    return simulate(Flowsheet(reactor, time="s"), later, inputs={reactor.T_j: driven}, points=600)
 
 
 def highest_yield(hours: float, pieces: int) -> Solution:
     """The most B that a batch of a given length can hold at its end, whatever it costs and whatever else it holds."""
+    reactor = BatchReactor("reactor")
     return optimize(
-        PLANT,
+        Flowsheet(reactor, time="s"),
         Recipe(Phase("react", duration=3600.0 * hours)),
-        free={T_J: PiecewiseConstant(pieces)},
-        maximize=AtEnd(lambda v: v[B]),
+        free={reactor.T_j: PiecewiseConstant(pieces)},
+        maximize=AtEnd(lambda v: v.reactor.c_B),
     )
 
 
 def mean_jacket(plan: Solution) -> float:
     """Mean jacket temperature of equal pieces, in kelvin."""
-    return float(np.mean(plan.phases[0].shapes[T_J][1]))
+    return float(np.mean(plan.phases[0].shapes["reactor.T_j"][1]))
 
 
 def ended(economics: Economics, run: Solution) -> Batch:
     """How a run ended, and what that is worth."""
     hours = run.duration["react"] / 3600.0
-    c_A, c_B, c_C = (run.at_end(name) for name in (A, B, C))
+    c_A, c_B, c_C = (run.at_end(name) for name in ("reactor.c_A", "reactor.c_B", "reactor.c_C"))
     return Batch(60.0 * hours, c_A, c_B, c_C, economics.margin(c_B, c_C, hours))
 
 
@@ -217,8 +218,17 @@ def claims(study: Study) -> list[Claim]:
         Claim("profile above ideal isothermal", over_isothermal, 0.0, kind="at least", unit="EUR/batch"),
         Claim("30 min late lose more than the profile gains", late - gain, 0.0, kind="at least", unit="EUR/batch"),
         Claim("stop time inside its limits, by", inside, 1.0, kind="at least", unit="min"),
-        Claim("impurity at the end, replayed", again.at_end(C), economics.impurity, 1e-5, "at most", "mol/L"),
-        Claim("reactor temperature, replayed", float(again[T].max()), economics.temperature, 0.01, "at most", "K"),
+        Claim(
+            "impurity at the end, replayed", again.at_end("reactor.c_C"), economics.impurity, 1e-5, "at most", "mol/L"
+        ),
+        Claim(
+            "reactor temperature, replayed",
+            float(again["reactor.T"].max()),
+            economics.temperature,
+            0.01,
+            "at most",
+            "K",
+        ),
         Claim("margin, replayed", margin, plan.objective, 2.0, unit="EUR/batch"),
         Claim("replay deviation in the certificate", certificate.largest_deviation, 1e-5, kind="at most"),
         Claim("certificate holds (1: yes)", float(certificate.ok), 1.0),
@@ -229,11 +239,16 @@ def claims(study: Study) -> list[Claim]:
 
 def facts(study: Study) -> dict[str, Any]:
     """The numbers behind the pictures."""
-    by_policy = {"policies": study.policies, "late": study.late, "cooled": study.cooled, "foreseen": study.foreseen}
+    groups: dict[str, Mapping[Any, Batch]] = {
+        "policies": study.policies,
+        "late": study.late,
+        "late_and_cooled": study.cooled,
+        "late_and_foreseen": study.foreseen,
+    }
     return {
         "economics": asdict(study.economics),
-        **{key: {name: asdict(batch) for name, batch in group.items()} for key, group in by_policy.items()},
-        "jacket_K": [float(level) for level in study.plan.phases[0].shapes[T_J][1]],
+        **{key: {name: asdict(batch) for name, batch in group.items()} for key, group in groups.items()},
+        "jacket_K": [float(level) for level in study.plan.phases[0].shapes["reactor.T_j"][1]],
         "highest_yield": {hours: plan.objective for hours, plan in study.longest.items()},
         "mean_jacket_K": {hours: mean_jacket(plan) for hours, plan in study.longest.items()},
         "EUR_for_0.01_mol_per_L_of_impurity": study.looser,

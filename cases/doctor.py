@@ -68,7 +68,7 @@ def self_test() -> str:
         Recipe(Phase("react", duration=1.0)),
         free={reactor.k: PiecewiseConstant(5)},
         maximize=AtEnd(lambda v: v.reactor.c_B),
-        grid=Grid(elements=10, degree=3),
+        grid=Grid(elements=20, degree=3),
     )
     if not plan.status.ok or abs(plan.objective - BEST_OF_FIVE) > 1e-6:
         raise ArithmeticError(f"expected {BEST_OF_FIVE:.7f}, got {plan.objective:.7f} ({plan.status})")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 WIDTH = 7.5  # inches: a page between its margins
 
 
-def panels(count: int, heights: Sequence[float] | None = None, height: float = 2.6) -> tuple[Figure, Sequence[Axes]]:
+def panels(count: int, heights: Sequence[float] | None = None, height: float = 2.6) -> tuple[Figure, list[Axes]]:
     """Panels below one another that share their horizontal axis; each `height` inches high, times its `heights`."""
     from matplotlib.figure import Figure
 
@@ -22,7 +22,7 @@ def panels(count: int, heights: Sequence[float] | None = None, height: float = 2
     axes = figure.subplots(count, 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
     for ax in axes:
         plain(ax)
-    return figure, axes
+    return figure, list(axes)
 
 
 def plain(ax: Axes) -> None:

@@ -68,11 +68,6 @@ class Reactor(Unit):
         return Equations(rate={"x_1": -r_1, "x_2": r_1 - r_2})
 
 
-REACTOR = Reactor("reactor")
-PLANT = Flowsheet(REACTOR, time="h")
-RECIPE = Recipe(Phase("react", duration=1.0))
-
-
 @case("temperature_benchmark", title="Published benchmark: the temperature of A -> B -> C")
 def temperature_benchmark(progress: Progress, *, quick: bool = False) -> Outcome:
     """Published benchmark: the best temperature of A -> B -> C, by 10 to 100 pieces, replayed."""
@@ -82,7 +77,7 @@ def temperature_benchmark(progress: Progress, *, quick: bool = False) -> Outcome
         progress(f"{pieces:3d} pieces: yield {plans[pieces].objective:.6f}, {_effort(plans[pieces])}")
     replayed = {pieces: difference(plan, replay(plan)) for pieces, plan in plans.items()}
     progress(f"replayed by another integrator: largest difference {max(replayed.values()):.1e}")
-    at_335_K = simulate(PLANT, RECIPE, inputs={REACTOR.T: 335.0}).at_end(REACTOR.x_2)
+    at_335_K = yield_at(335.0)
     gain = plans[100].objective / plans[1].objective - 1.0
     return Outcome(
         claims(plans, replayed, at_335_K),
@@ -102,23 +97,31 @@ def temperature_benchmark(progress: Progress, *, quick: bool = False) -> Outcome
 
 def best_temperature(pieces: int) -> Solution:
     """The temperature, constant on equal pieces, that makes the most B."""
+    reactor = Reactor("reactor")
     return optimize(
-        PLANT,
-        RECIPE,
-        free={REACTOR.T: PiecewiseConstant(pieces)},
+        Flowsheet(reactor, time="h"),
+        Recipe(Phase("react", duration=1.0)),
+        free={reactor.T: PiecewiseConstant(pieces)},
         maximize=AtEnd(lambda v: v.reactor.x_2),
         grid=Grid(elements=max(pieces, 20), degree=3),
     )
 
 
+def yield_at(temperature: float) -> float:
+    """The B made at a constant temperature."""
+    reactor = Reactor("reactor")
+    recipe = Recipe(Phase("react", duration=1.0))
+    return simulate(Flowsheet(reactor, time="h"), recipe, inputs={reactor.T: temperature}).at_end(reactor.x_2)
+
+
 def difference(plan: Solution, run: Solution) -> float:
     """Largest difference of the two states at the end: the fractions are of size one."""
-    return max(abs(plan.at_end(name) - run.at_end(name)) for name in (REACTOR.x_1, REACTOR.x_2))
+    return max(abs(plan.at_end(name) - run.at_end(name)) for name in ("reactor.x_1", "reactor.x_2"))
 
 
 def levels(plan: Solution) -> list[float]:
     """The temperatures of the pieces, in kelvin."""
-    return [float(level) for level in plan.phases[0].shapes[REACTOR.T][1]]
+    return [float(level) for level in plan.phases[0].shapes["reactor.T"][1]]
 
 
 def claims(plans: dict[int, Solution], replayed: dict[int, float], at_335_K: float) -> tuple[Claim, ...]:
@@ -153,8 +156,8 @@ def draw(plans: dict[int, Solution]) -> Figure:
         plan = plans[pieces]
         name = f"{pieces} pieces" if pieces > 1 else "constant"
         label = f"{name}, yield {plan.objective:.5f}"
-        trace(above, plan[REACTOR.T], color=colour, linestyle=style, linewidth=width, label=label)
-        for state, symbol, offset in ((REACTOR.x_1, "A left", -14), (REACTOR.x_2, "B made", 9)):
+        trace(above, plan["reactor.T"], color=colour, linestyle=style, linewidth=width, label=label)
+        for state, symbol, offset in (("reactor.x_1", "A left", -14), ("reactor.x_2", "B made", 9)):
             series = plan[state]
             trace(below, series, color=colour, linestyle=style, linewidth=width)
             if pieces == 100:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from titer.flowsheets.flowsheet import Flowsheet
@@ -35,20 +34,22 @@ def optimize(
 ) -> Solution:
     """Find the inputs, durations, parameters and initial states that make an objective best.
 
-    `free`: {control: PiecewiseConstant(10)}, {parameter or state: Free(guess, lower, upper)}; free durations stand in the recipe.
-    `maximize` or `minimize`: AtStart, AtEnd, Integral, or a sum of them. `subject_to`: terms with limits. `grid`: where None,
-    elements follow the steps of a simulation. `inputs`: trajectories of what is not decided (of what is: the value tried first).
-    `start_from`: an earlier solution of the same recipe; without one the start is simulated, nobody supplies a guess.
-    `scenarios`: parameter values, e.g. [{reactor.k0_1: 1.8e9}, {...}]: one set of decisions, the mean of the objectives,
-    every limit in every scenario. `starts`: 1, 2, or None for a second start where the first took under a second.
+    `free`: {control: PiecewiseConstant(10)}, {parameter or state: Free(guess, lower, upper)}; free durations stand in
+    the recipe. `maximize` or `minimize`: AtStart, AtEnd, Integral, or a sum of them. `subject_to`: terms with limits.
+    `grid`: where None, elements follow the steps of a simulation. `inputs`: trajectories of what is not decided (of
+    what is: the value tried first). `start_from`: an earlier solution of the same recipe; without one the start is
+    simulated, nobody supplies a guess. `scenarios`: parameter values, e.g. [{reactor.k0_1: 1.8e9}, {...}]: one set of
+    decisions, the mean of the objectives, every limit in every scenario. `starts`: 1, 2, or None for a second start
+    where the first took under a second.
 
-    Returns a `Solution` with `objective`, `duration`, `certificate`, `start_report`, `stats`. Raises SpecificationError before any
-    solve, SolveError (with the unfinished `solution`) after a failed one; `strict=False` returns the failed solution instead.
-    Method: simultaneous collocation (Biegler, Nonlinear Programming, SIAM 2010), solved by IPOPT or fatrop.
+    Returns a `Solution` with `objective`, `duration`, `certificate`, `start_report`, `stats`. Raises
+    SpecificationError before any solve, SolveError (with the unfinished `solution`) after a failed one;
+    `strict=False` returns the failed solution instead. Method: simultaneous collocation (Biegler, Nonlinear
+    Programming, SIAM 2010), solved by IPOPT or fatrop.
     """
-    problem, sign = optimization_problem(plant, recipe, free, maximize, minimize, subject_to, grid, inputs, scenarios)
+    problem = optimization_problem(plant, recipe, free, maximize, minimize, subject_to, grid, inputs, scenarios)
     solved = solve(problem, solver or Ipopt(), start_from, starts)
-    solution = _signed(solved.solutions[0], sign)
+    solution = solved.solutions[0]
     if strict and not solution.status.ok:
         raise SolveError(_complaint(solved.started, solution), solution)
     return solution
@@ -64,8 +65,8 @@ def optimization_problem(
     grid: Grid | None = None,
     inputs: Mapping[str, Any] | None = None,
     scenarios: Sequence[Mapping[str, float]] | None = None,
-) -> tuple[Problem, float]:
-    """The checked problem of `optimize`, and the sign that its minimized objective has to the user's."""
+) -> Problem:
+    """The checked problem behind `optimize`, for whatever else is to be done with it."""
     if (maximize is None) == (minimize is None):
         raise SpecificationError("optimize: give either maximize= or minimize=.")
     if not isinstance(plant, Flowsheet):
@@ -83,11 +84,7 @@ def optimization_problem(
         raise SpecificationError("optimize: scenarios is empty; leave it out, or give at least one.")
     weighted = objective * (sign / len(cases))
     runs = tuple(Run(plant.with_values(case), recipe, dict(inputs or {}), weighted, constraints) for case in cases)
-    return Problem(runs, dict(free or {}), grid or Grid()), sign
-
-
-def _signed(solution: Solution, sign: float) -> Solution:
-    return replace(solution, objective=sign * solution.objective)
+    return Problem(runs, dict(free or {}), grid or Grid(), sign=sign)
 
 
 def _complaint(started: Started, solution: Solution) -> str:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 class Experiment:
     """A run of the plant with its measurements.
 
-    `frame`: one column per measured name, indexed by the flowsheet's time; NaN: not measured. `noise`: the standard deviation of each
-    column, in its declared unit. `recipe`, `inputs`: what was run. `start`: known initial states, where they differ from the plant's.
+    `frame`: one column per measured name, indexed by the flowsheet's time; NaN: not measured. `noise`: the standard
+    deviation of each column, in its declared unit. `recipe`, `inputs`: what was run. `start`: known initial states,
+    where they differ from the plant's.
     """
 
     frame: pd.DataFrame
@@ -47,7 +48,8 @@ class Experiment:
             )
 
     def residuals(self, plant: Flowsheet) -> Sum:
-        """The weighted squares of (model - data) as a term. Raises SpecificationError for unknown names and bad noise."""
+        """The weighted squares of (model - data) as a term. Raises SpecificationError for unknown names and bad
+        noise."""
         measures = plant.measures
         terms = []
         times = np.asarray(self.frame.index, dtype=float)
@@ -55,7 +57,8 @@ class Experiment:
             name = str(column)
             if name not in measures:
                 raise SpecificationError(f"Experiment: {unknown('column', name, measures)}")
-            deviation = number_in({str(k): v for k, v in self.noise.items()}[name], measures[name], f"noise of {name}")
+            given = {str(k): v for k, v in self.noise.items()}[name]
+            deviation = number_in(given, measures[name], f"noise of {name}")
             if not (np.isfinite(deviation) and deviation > 0.0):
                 raise SpecificationError(f"Experiment: the noise of {name} must be positive, got {deviation!r}.")
             values = np.asarray(self.frame[column], dtype=float)

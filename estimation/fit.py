@@ -1,4 +1,5 @@
-"""Which parameters fit the data? `estimate`: weighted least squares over all experiments by simultaneous collocation."""
+"""Which parameters fit the data? `estimate`: weighted least squares over all experiments by simultaneous
+collocation."""
 
 from __future__ import annotations
 
@@ -43,9 +44,7 @@ def estimate(
     """
     if not experiments:
         raise SpecificationError("estimate: no experiment was given.")
-    runs = tuple(
-        Run(plant.with_values(e.start), e.recipe, dict(e.inputs), e.residuals(plant)) for e in experiments
-    )
+    runs = tuple(Run(plant.with_values(e.start), e.recipe, dict(e.inputs), e.residuals(plant)) for e in experiments)
     problem = Problem(runs, _free(plant, free), grid or Grid(), share_decisions=False)
     solved = solve(problem, solver or Ipopt())
     outcome = solved.started.outcome

@@ -45,6 +45,8 @@ def certify(started: Started, r: int = 0) -> Certificate:
     elif not message and worst > VIOLATION:
         name = max(violation, key=lambda k: violation[k])
         message = f"{name} is violated by {violation[name]:.2g} between grid points; use more elements"
+    elif not message and started.reached.binding:
+        message = f"the physical domain of {started.reached.binding[0]} binds; state a limit that is meant as a Path"
     elif not message and not max(residuals) <= RESIDUAL:
         message = f"the optimality conditions hold only to {max(residuals):.1e}"
     return Certificate(
@@ -53,7 +55,7 @@ def certify(started: Started, r: int = 0) -> Certificate:
         stationarity=residuals[0],
         feasibility=residuals[1],
         complementarity=residuals[2],
-        relaxed=(started.relaxation, started.left),
+        relaxed=(started.reached.relaxation, started.reached.left),
         ok=not message,
         seconds=time.perf_counter() - began,
         message=message,
@@ -103,4 +105,3 @@ def _violations(
             size = max([float(np.abs(values).max()), *limits, 1e-12])
             worst = max(worst, beyond / size)
     return violation, worst
-

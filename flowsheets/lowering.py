@@ -15,12 +15,13 @@ import casadi as ca
 import numpy as np
 
 from titer.flowsheets.declarations import Algebraic, Control, Inlet, Outlet, Parameter, State
+from titer.flowsheets.declared import Declared
 from titer.flowsheets.flowsheet import Connection, Flowsheet
 from titer.flowsheets.measure import DIMENSIONLESS, Measure
 from titer.flowsheets.symbol import CASADI, Relation, Symbol
 from titer.flowsheets.trace import Trace, port_scalars, trace
 from titer.flowsheets.unit import Unit
-from titer.flowsheets.view import View, gather
+from titer.flowsheets.view import View, gather, sets_of
 from titer.numerics.dae import Dae, Variable
 from titer.numerics.errors import FlowsheetError, NotActiveError, SpecificationError, TiterError
 
@@ -298,22 +299,25 @@ def _final_view(plant: Flowsheet, streams: Streams, traces: Mapping[str, Trace],
 
 
 def _unit_view(unit: Unit, values: Mapping[str, Symbol], idle: bool) -> View:
-
-    entries: dict[str, Any] = {}
-    absent: dict[str, str] = {}
+    """A unit operation outside its own equations: at rest (held states, parameters), or as a correction sees it."""
+    local = {n.split(".", 1)[1]: s for n, s in values.items() if n.split(".", 1)[0] == unit.name}
     reason = "the unit operation is idle here; only its held states and parameters have values."
     if not idle:
-        reason = "a correction reads states, algebraics, controls and parameters, not expressions."
-    for key, declaration in unit.declarations.items():
-        over = getattr(declaration, "over", ())
-        local = {n.split(".", 1)[1]: s for n, s in values.items() if n.split(".", 1)[0] == unit.name}
-        try:
-            entries[key] = gather(unit, key, over, local)
-        except KeyError:
-            absent[key] = reason
-    for key in unit.fields:
-        entries[key] = getattr(unit, key)
-    return View(f"v.{unit.name}", entries, absent)
+        reason = "a correction reads states, algebraics, controls and parameters, not expressions or ports."
+
+    def view_of(declared: Declared, what: str, prefix: str) -> View:
+        entries: dict[str, Any] = {key: getattr(declared, key) for key in declared.fields}
+        absent: dict[str, str] = {}
+        for key, declaration in declared.declarations.items():
+            try:
+                entries[key] = gather(declared, f"{prefix}{key}", getattr(declaration, "over", ()), local)
+            except KeyError:
+                absent[key] = reason
+        for key, part in declared.parts():
+            entries[key] = view_of(part, f"{what}.{key}", f"{prefix}{key}.")
+        return View(what, entries, absent, sets_of(declared))
+
+    return view_of(unit, f"v.{unit.name}", "")
 
 
 def _corrector(plant: Flowsheet, known: View) -> Callable[[str, Any], Any] | None:

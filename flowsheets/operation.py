@@ -301,7 +301,10 @@ def _check_all_inlets(plant: Flowsheet, recipe: Recipe, given: Mapping[str, Any]
     for phase in recipe:
         reached |= {str(route[1]) for route in phase.routes if isinstance(route, tuple | list) and len(route) == 2}
         names |= set(_flat(phase.inputs)) | set(_flat(phase.fixed))
+    resting = set.intersection(*(set(phase.idle_names) for phase in recipe))
     for name in plant.inlet_names:
+        if name.split(".", 1)[0] in resting:
+            continue
         port = name.rsplit(".", 1)[0]
         if port not in reached and not any(n.rsplit(".", 1)[0] == port for n in names):
             raise SpecificationError(

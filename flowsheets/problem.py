@@ -1,7 +1,7 @@
 """What is to be decided, on which runs of the plant, and what for? `Problem`: checked data, nothing solved yet.
 
-One `Run` is a plant under a recipe. An optimization has one, or one per scenario, which share their decisions; an estimation has
-one per experiment, which share free parameters. Both become one `Nlp` by the same assembly.
+One `Run` is a plant under a recipe. An optimization has one, or one per scenario, which share their decisions; an
+estimation has one per experiment, which share free parameters. Both become one `Nlp` by the same assembly.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Problem:
     free: Mapping[str, Any]
     grid: Grid = field(default_factory=Grid)
     share_decisions: bool = True
+    sign: float = 1.0  # of the user's objective to the minimized one: -1 where it is maximized
 
     @property
     def plant(self) -> Flowsheet:
@@ -71,7 +72,8 @@ class FreeNumber:
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """A term in a phase, lowered: its function of (t, x, z, u, p), its weight in the objective, its limits, its unit."""
+    """A term in a phase, lowered: its function of (t, x, z, u, p), its weight in the objective, its limits, its
+    unit."""
 
     term: Term
     function: ca.Function
@@ -107,12 +109,14 @@ def free_numbers(plant: Flowsheet, free: Mapping[str, Any]) -> tuple[FreeNumber,
             if isinstance(value, Pieces):
                 if kind not in (Control.kind, "inlet"):
                     raise SpecificationError(
-                        f"free: {each} is a {kind}; pieces are for controls. Write {{{each}: Free(guess, lower, upper)}}."
+                        f"free: {each} is a {kind}; pieces are for controls.\n"
+                        f"  Write {{{each}: Free(guess, lower, upper)}}."
                     )
                 continue
             if not isinstance(value, Free):
                 raise SpecificationError(
-                    f"free: {each} needs PiecewiseConstant(n), PiecewiseLinear(n) or Free(guess, lower, upper), got {value!r}."
+                    f"free: {each} needs PiecewiseConstant(n), PiecewiseLinear(n) or Free(guess, lower, upper), "
+                    f"got {value!r}."
                 )
             if kind not in (Parameter.kind, State.kind) or scalar is None:
                 raise SpecificationError(
@@ -173,7 +177,8 @@ def check_free(run: Run, free: Mapping[str, Any], terms: Sequence[PhaseTerms]) -
     """There must be something to decide. Raises SpecificationError."""
     if not free and not any(phase.operation.duration.free for phase in terms):
         raise SpecificationError(
-            "nothing is free: give free={control: PiecewiseConstant(10)} or a Phase(duration=Free(guess, lower, upper))."
+            "nothing is free.\n"
+            "  Give free={control: PiecewiseConstant(10)}, or a Phase(duration=Free(guess, lower, upper))."
         )
 
 

@@ -1,7 +1,7 @@
 """What do a phase's equations say at one position? They are traced there, on the Pyomo Vars of that position.
 
-Pyomo's rules ask for one position at a time, also for those that a discretization adds later. Rules read nothing but the
-block they are called on, so a model can be cloned, and discretized by whoever likes.
+Pyomo's rules ask for one position at a time, also for those that a discretization adds later. Rules read nothing but
+the block they are called on, so a model can be cloned, and discretized by whoever likes.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class Place:
     shared: bool = False  # in the plant's block, not in the phase's
     told: bool = False  # given by the equations: an expression, or what an outlet carries
     slope: str = ""  # attribute of a state's DerivativeVar
+    pieces: str = ""  # attribute of the Vars that an input is made of
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +129,11 @@ class Moments:
         nearest = float(exact[np.abs(exact - tau).argmin()])
         return nearest if abs(nearest - tau) < 1e-6 else tau
 
+    def pieces(self, name: str) -> Any:
+        """The Vars of an input's pieces."""
+        place = self.places[name]
+        return getattr(getattr(self.block, place.unit), place.pieces)
+
     def input(self, name: str, pieces: Any, tau: float) -> Any:
         """An input at a position, from the Vars of its pieces; at an end of a piece, the piece that ends there."""
         profile, at = self.plan.profiles[name][0], self.position(tau)
@@ -171,7 +177,7 @@ class Moments:
         return Moment(traces, _final_view(plan.plant, plan.streams, traces, values, time))
 
     def _tell(self, name: str, tau: float, value: Any) -> Symbol:
-        """Set a named Expression, and return it in the place of its value: it is written once, however often it is used."""
+        """Set a named Expression and return it in place of its value: written once, however often it is used."""
         named, declared = self.value(name, tau), self.plan.measures[name]
         named.set_value(raw(value, declared))
         return Symbol(named, value.measure if isinstance(value, Symbol) else declared, PYOMO)

@@ -1,9 +1,9 @@
 """What is a phase to Pyomo? A Block over positions from 0 to 1, and in it a Block for each unit operation.
 
-    phase.tau                    ContinuousSet from 0 to 1; phase.duration, phase.clock (its start), phase.time[tau]
-    phase.reactor.T[tau]         state or algebraic variable; inputs, expressions and streams stand beside it
-    phase.reactor.dT_dtau[tau]   equals duration * rate, by phase.reactor.balance[tau, "T"]
-    phase.reactor.T_j_pieces[i]  what an input is made of, fixed unless it is decided
+phase.tau                    ContinuousSet from 0 to 1; phase.duration, phase.clock (its start), phase.time[tau]
+phase.reactor.T[tau]         state or algebraic variable; inputs, expressions and streams stand beside it
+phase.reactor.dT_dtau[tau]   equals duration * rate, by phase.reactor.balance[tau, "T"]
+phase.reactor.T_j_pieces[i]  what an input is made of, fixed unless it is decided
 """
 
 from __future__ import annotations
@@ -117,11 +117,10 @@ class Adder:
         names += [name for name in self.plan.streams.driven if name.split(".", 1)[0] == self.unit.name]
         for name in names:
             path = name.split(".", 1)[1]
-            if name in self.plan.functions:
-                rule = _function_rule(name)
-            else:
-                rule = _pieces_rule(name, self._pieces(name, path).local_name)
-            self._note(name, _added(self.own, path, pyo.Expression(self.tau, rule=rule)))
+            function = name in self.plan.functions
+            pieces = "" if function else self._pieces(name, path).local_name
+            rule = _function_rule(name) if function else _pieces_rule(name, pieces)
+            self._note(name, _added(self.own, path, pyo.Expression(self.tau, rule=rule)), pieces=pieces)
 
     def inlets(self) -> None:
         """Variables of inlets: Vars where a stream comes in, zero where none does."""

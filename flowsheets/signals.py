@@ -10,7 +10,7 @@ import numpy as np
 
 from titer.flowsheets.measure import Measure
 from titer.flowsheets.profiles import Pieces, PiecewiseLinear
-from titer.flowsheets.symbol import Symbol
+from titer.flowsheets.symbol import Symbol, magnitude
 from titer.flowsheets.unit import number_in
 from titer.numerics.errors import SpecificationError, TiterError
 from titer.numerics.segment import Profile
@@ -75,7 +75,7 @@ def signal(value: Any, measure: Measure, name: str, end: float) -> Signal | Piec
     if hasattr(value, "index") and hasattr(value, "to_numpy"):
         return _of_series(value, name)
     if callable(value):
-        return _of_function(value, name, end)
+        return _of_function(value, measure, name, end)
     number = number_in(value, measure, name)
     if not np.isfinite(number):
         raise SpecificationError(f"inputs: {name} must be finite, got {number!r}.")
@@ -105,7 +105,7 @@ def _of_series(series: Any, name: str) -> Signal:
     return Signal(times, values, values)
 
 
-def _of_function(function: Callable[[float], Any], name: str, end: float) -> Signal:
+def _of_function(function: Callable[[float], Any], measure: Measure, name: str, end: float) -> Signal:
     """A function that takes numbers only, as straight lines with jumps, found by bisection.
 
     Steps and ramps are met exactly; a curved function needs more lines than are allowed, and is refused.
@@ -113,7 +113,7 @@ def _of_function(function: Callable[[float], Any], name: str, end: float) -> Sig
 
     def at(t: float) -> float:
         try:
-            value = float(function(t))
+            value = number_in(function(t), measure, name)
         except TiterError:
             raise
         except Exception as error:
@@ -179,17 +179,12 @@ def _merged(lines: list[tuple[float, float, float]], end: float, tolerance: floa
 def traced(value: Any, time: Symbol, measure: Measure) -> Any | None:
     """A function of time on a symbol: its raw value, None where it takes numbers only.
 
-    Time and result are numbers in the flowsheet's time and the input's unit.
+    Time is a number in the flowsheet's time; the result is a number in the input's unit, or a quantity that converts.
     """
     try:
         result = value(time)
     except Exception:  # whatever stands in the way of a symbol, numbers may still go through
         return None
     if isinstance(result, Symbol):
-        if result.measure.same(measure) or not result.measure.names:
-            return result.value
-        return None
+        return result.value if not result.measure.names else magnitude(result, measure).value
     return float(result) if isinstance(result, int | float | np.number) else None
-
-
-__all__ = ["Signal", "profile_of", "signal", "traced"]

@@ -31,7 +31,8 @@ def solve(
 ) -> Solved:
     """Solve a problem; where its grid leaves the elements open, refine them until a replay agrees to `ACCURACY`.
 
-    A failed solve is returned, not raised. Raises SpecificationError for a bad problem, SolveError where none can start.
+    A failed solve is returned, not raised. Raises SpecificationError for a bad problem, SolveError where none can
+    start.
     """
     started = start(problem, solver, start_from, starts)
     certificates = _certificates(started)

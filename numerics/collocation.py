@@ -49,11 +49,6 @@ def collocation(degree: int, points: Points = Points.RADAU) -> Collocation:
     return Collocation(nodes, _basis_slopes(basis)[:, 1:], end, weights, points)
 
 
-def interpolate(basis: Array, values: Array, at: Array) -> Array:
-    """Values (n, len(at)) of the polynomials through `values` (n, len(basis)) at the points `at`."""
-    return values @ _basis_values(basis, at)
-
-
 def _basis_values(basis: Array, at: Array) -> Array:
     """(basis, at): Lagrange's polynomials, 1 at their own basis point and 0 at the others."""
     rows = []

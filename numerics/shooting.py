@@ -47,7 +47,7 @@ def shoot(segment: Segment, ends: Array, method: Shooting) -> Transcribed:
     layout = Layout(segment, ends, np.zeros(0), True)
     batches = (_intervals(segment, layout, method), *instants(segment, layout, paths_at_end=False))
     block = Block(segment.name, layout.columns(), layout.slots, layout.constants, batches, layout.ports())
-    return Transcribed(block, segment, ends, layout.tau, None)
+    return Transcribed(block, segment, ends, layout.tau)
 
 
 def _intervals(segment: Segment, layout: Layout, method: Shooting) -> Batch:

@@ -29,7 +29,6 @@ class Transcribed:
     segment: Segment
     ends: Array  # (elements + 1,) element ends, fractions of the phase
     tau: Array  # (points,) positions at which the ports x and z know the variables
-    basis: Array | None  # positions within an element of the state polynomial's nodes; None: shot
 
 
 def transcribe(segment: Segment, ends: Array, degree: int = 3, points: Points = Points.RADAU) -> Transcribed:
@@ -38,7 +37,7 @@ def transcribe(segment: Segment, ends: Array, degree: int = 3, points: Points = 
     layout = Layout(segment, ends, scheme.nodes, points is Points.LEGENDRE)
     batches = (_elements(segment, scheme, layout), *instants(segment, layout))
     block = Block(segment.name, layout.columns(), layout.slots, layout.constants, batches, layout.ports())
-    return Transcribed(block, segment, ends, layout.tau, np.concatenate([[0.0], scheme.nodes]))
+    return Transcribed(block, segment, ends, layout.tau)
 
 
 def _elements(segment: Segment, scheme: Collocation, layout: Layout) -> Batch:

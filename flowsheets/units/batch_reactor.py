@@ -31,7 +31,8 @@ class BatchReactor(Unit):
     Assumptions: perfect mixing, constant volume and physical properties, jacket temperature uniform and given.
     Source: the first-order non-isothermal batch reactor of reaction engineering texts (e.g. Fogler, Elements of
     Chemical Reaction Engineering, chapter 13). The default values are a demonstration set with E_2 > E_1: a lower
-    temperature is always more selective, so the best stop time is finite only where time costs something or C is limited.
+    temperature is always more selective, so the best stop time is finite only where time costs something or C is
+    limited.
     """
 
     time = "s"

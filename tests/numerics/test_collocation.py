@@ -6,7 +6,7 @@ import casadi as ca
 import numpy as np
 import pytest
 
-from titer.numerics.collocation import Points, collocation, interpolate
+from titer.numerics.collocation import Points, collocation
 from titer.numerics.nlp import join
 from titer.numerics.program import Program, Scaling
 from titer.numerics.segment import Integrand
@@ -45,13 +45,6 @@ def test_nodes_lie_on_the_element_and_only_radau_ends_on_its_end(points):
         assert scheme.nodes[0] > 0.0
         assert (scheme.nodes[-1] == pytest.approx(1.0, abs=1e-14)) == (points is Points.RADAU)
         assert scheme.weights.sum() == pytest.approx(1.0, abs=1e-12)
-
-
-def test_interpolation_passes_through_the_values_and_reproduces_a_cubic():
-    basis = np.array([0.0, 0.2, 0.7, 1.0])
-    at = np.linspace(0.0, 1.0, 7)
-    values = np.array([basis**3 - basis, 2.0 * basis**2])
-    assert interpolate(basis, values, at) == pytest.approx(np.array([at**3 - at, 2.0 * at**2]), abs=1e-13)
 
 
 PROBLEMS = {  # rates, algebraic equations, start, exact states(t), exact algebraics(t)

@@ -41,7 +41,7 @@ def optimum(tools, block, duration=None, time_cost=0.0):
         tools.decide(block.slot("input:T"), "T", 298.0, 398.0),
         tools.objective(block.port("end")[:2], block.slot("duration"), minimize=lambda v: time_cost * v[2] - v[1]),
     ]
-    solved = tools.solve([block], links, Ipopt(), {"T": 340.0})
+    solved = tools.solve([block], links, Ipopt(), {"T": 340.0, "z0": 2.0, "z1": 0.1})
     assert solved.outcome.status is Status.SOLVED
     return solved
 

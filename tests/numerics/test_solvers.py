@@ -154,7 +154,7 @@ def test_scaling_makes_the_largest_derivative_of_each_kind_of_row_one(tools):
     assert np.abs(np.array(program.gradient(np.ones(nlp.columns), p)[1])).max() == pytest.approx(1.0)
 
 
-def test_a_warm_start_with_multipliers_takes_fewer_iterations(tools):
+def test_the_previous_optimum_with_its_multipliers_is_a_good_start_for_changed_data(tools):
     segment = tools.Segment("react", tools.ray(), (tools.Profile.steps(np.linspace(0, 1, 11)),))
     block = transcribe(segment, np.linspace(0.0, 1.0, 11)).block
     links = [
@@ -164,11 +164,10 @@ def test_a_warm_start_with_multipliers_takes_fewer_iterations(tools):
     ]
     cold = tools.solve([block], links, guess={"T": 340.0})
     first, nlp = cold.outcome, cold.nlp
-    engine = Engine(nlp, Ipopt(), warm=True)
     data = nlp.data.copy()
     data[nlp.where(block.slot("start")) - nlp.columns] = [1.01, 0.0]
     pair = (first.row_multipliers, first.bound_multipliers)
-    again = engine.solve(first.w, cold.scaling, nlp.lower, nlp.upper, data, pair)
+    again = cold.engine.solve(first.w, cold.scaling, nlp.lower, nlp.upper, data, pair)
     fresh = cold.engine.solve(cold.start, cold.scaling, nlp.lower, nlp.upper, data)
     assert again.status is Status.SOLVED
     assert again.objective == pytest.approx(fresh.objective, abs=1e-8)

@@ -1,0 +1,151 @@
+"""Where does a problem start? At its nominal recipe simulated, at an earlier solution, or elsewhere in its bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from titer.flowsheets.assembly import Assembled, Placement
+from titer.flowsheets.filling import fill
+from titer.flowsheets.ladder import Ladder
+from titer.flowsheets.operation import Decided, Duration, Operation, middle
+from titer.flowsheets.problem import PhaseTerms, Problem, free_numbers
+from titer.flowsheets.simulation import StoppedRun, run_operations
+from titer.numerics.errors import SolveError, SpecificationError
+from titer.numerics.solution import PhaseResult, Solution
+
+Array = np.ndarray
+
+
+def nominal_runs(
+    problem: Problem, terms: Sequence[Sequence[PhaseTerms]], start_from: Solution | None, ladder: Ladder
+) -> list[tuple[PhaseResult, ...]]:
+    """A trajectory of every run to start from: an earlier solution's, else a simulation."""
+    if start_from is not None:
+        _check_same_phases(problem, start_from)
+        terms = [tuple(_from_solution(phase, start_from) for phase in phases) for phases in terms]
+    results = []
+    for run, phases in zip(problem.runs, terms, strict=True):
+        plant = run.plant.with_values(_guessed(problem, start_from))
+        if start_from is not None:
+            shapes = {p.name: p.shapes for p in start_from.phases}
+            try:
+                results.append(
+                    run_operations(plant, [p.operation for p in phases], shapes, start_from.duration, points=120)
+                )
+                continue
+            except StoppedRun:
+                pass  # the earlier decisions do not run on this plant: start as if there were none
+        results.append(_simulated(plant, phases, ladder))
+    ladder.climbed("simulation", f"{sum(len(p.trajectory.time) for r in results for p in r)} points")
+    return results
+
+
+def _simulated(plant: Any, phases: Sequence[PhaseTerms], ladder: Ladder) -> tuple[PhaseResult, ...]:
+    """The nominal recipe, or, where it does not run, the recipe with decided inputs elsewhere in their bounds."""
+    complaint = ""
+    for share in (None, 0.5, 0.25, 0.75, 0.05, 0.95):
+        planned = [_moved(phase.operation, share, 1.0) for phase in phases]
+        try:
+            return run_operations(plant, planned, points=120)
+        except StoppedRun as stop:
+            complaint = complaint or stop.message
+            ladder.climbed("simulation", f"failed: {stop.message.splitlines()[0]}")
+    raise SolveError(
+        f"no start: the recipe cannot be simulated.\n  {complaint}\n"
+        f"  Six sets of inputs inside their bounds were tried. Simulate the recipe by itself to see how far it gets."
+    )
+
+
+def elsewhere(
+    problem: Problem, terms: Sequence[Sequence[PhaseTerms]], assembled: Assembled, ladder: Ladder
+) -> Array | None:
+    """Decisions of a start away from the first: inputs in the other half of their bounds, durations shorter."""
+    moved_numbers = {n.name: _shifted(n.guess, n.lower, n.upper) for n in assembled.numbers}
+    nominal = []
+    for run, phases in zip(problem.runs, terms, strict=True):
+        plant = run.plant.with_values(moved_numbers)
+        planned = [_moved(phase.operation, "away", 0.8) for phase in phases]
+        try:
+            nominal.append(run_operations(plant, planned, points=120))
+        except StoppedRun as stop:
+            ladder.climbed("second start: simulation", f"failed: {stop.message.splitlines()[0]}")
+            return None
+    runs = [
+        tuple(_with_shapes(p, result) for p, result in zip(placements, results, strict=True))
+        for placements, results in zip(assembled.runs, nominal, strict=True)
+    ]
+    w = fill(replace(assembled, runs=tuple(runs)), nominal, moved_numbers)
+    ladder.climbed("second start: simulation", "inputs, durations and parameters moved inside their bounds")
+    return w
+
+
+def _with_shapes(placement: Placement, result: PhaseResult) -> Placement:
+    """A placement whose decided inputs start where a simulation had them."""
+    shapes = dict(placement.shapes)
+    for name, (profile, values) in placement.shapes.items():
+        if name in result.shapes:
+            other, numbers = result.shapes[name]
+            at = 0.5 * (profile.edges[:-1] + profile.edges[1:]) if profile.constant else profile.edges
+            if profile.count == len(at):
+                values = other.at(numbers, at)
+        shapes[name] = (profile, values)
+    return replace(placement, shapes=shapes)
+
+
+def _moved(operation: Operation, share: float | str | None, stretch: float) -> Operation:
+    """An operation whose decided inputs stand elsewhere in their bounds, and whose free duration is stretched."""
+    inputs = []
+    for source in operation.inputs:
+        if isinstance(source, Decided) and share is not None:
+            if isinstance(share, str):
+                guess = source.guess if isinstance(source.guess, float) else middle(source.lower, source.upper)
+                value = _shifted(guess, source.lower, source.upper)
+            else:
+                value = _within(source.lower, source.upper, share)
+            source = replace(source, guess=value)
+        inputs.append(source)
+    d = operation.duration
+    if d.free and operation.event is None:
+        d = Duration(float(np.clip(stretch * d.guess, d.lower, d.upper)), d.lower, d.upper, True)
+    return replace(operation, inputs=tuple(inputs), duration=d)
+
+
+def _within(lower: float, upper: float, share: float) -> float:
+    if np.isfinite(lower) and np.isfinite(upper):
+        return lower + share * (upper - lower)
+    return middle(lower, upper)
+
+
+def _shifted(guess: float, lower: float, upper: float) -> float:
+    """A value away from the guess: in the other half of the bounds, or 20 % off."""
+    if np.isfinite(lower) and np.isfinite(upper):
+        return _within(lower, upper, 0.25 if guess >= middle(lower, upper) else 0.75)
+    return float(np.clip(1.2 * guess, lower, upper))
+
+
+def _guessed(problem: Problem, start_from: Solution | None) -> dict[str, float]:
+    numbers = free_numbers(problem.plant, problem.free)
+    known = {} if start_from is None else dict(start_from.decided)
+    return {n.name: float(np.clip(known.get(n.name, n.guess), n.lower, n.upper)) for n in numbers}
+
+
+def _from_solution(phase: PhaseTerms, solution: Solution) -> PhaseTerms:
+    operation = phase.operation
+    length = solution.duration[operation.name]
+    d = operation.duration
+    guess = float(np.clip(length, d.lower, d.upper)) if d.free else d.guess
+    return replace(phase, operation=replace(operation, duration=replace(d, guess=guess)))
+
+
+def _check_same_phases(problem: Problem, start_from: Solution) -> None:
+    wanted = [phase.name for phase in problem.runs[0].recipe]
+    came = [phase.name for phase in start_from.phases]
+    if wanted != came:
+        raise SpecificationError(
+            f"start_from: its phases are {', '.join(came)}, the recipe's are {', '.join(wanted)}.\n"
+            f"  Give a solution of the same recipe."
+        )

@@ -1,0 +1,246 @@
+"""How does one phase of a problem become a block? Its model, inputs, elements, terms and data, transcribed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import casadi as ca
+import numpy as np
+
+from titer.flowsheets.operation import Decided, Operation
+from titer.flowsheets.problem import PhaseTerms, Placed
+from titer.flowsheets.profiles import PiecewiseLinear
+from titer.flowsheets.signals import Signal
+from titer.flowsheets.simulation import given_shape
+from titer.flowsheets.terms import AtTimes
+from titer.numerics.dae import Dae, Variable
+from titer.numerics.errors import SpecificationError
+from titer.numerics.grid import Grid, mesh, step_density
+from titer.numerics.nlp import (
+    Batch,
+    Block,
+    Labels,
+)
+from titer.numerics.segment import Integrand, PathRow, Profile, Segment
+from titer.numerics.shooting import shoot
+from titer.numerics.solution import PhaseResult
+from titer.numerics.transcribe import Transcribed, transcribe
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """One phase of one run in the program: its block, the shapes of its inputs, and the values they were given."""
+
+    terms: PhaseTerms
+    transcribed: Transcribed
+    dae: Dae  # with the totals as further states
+    shapes: Mapping[str, tuple[Profile, Array]]  # shape and first values of each input
+
+    @property
+    def operation(self) -> Operation:
+        return self.terms.operation
+
+    @property
+    def block(self) -> Block:
+        return self.transcribed.block
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """Where a phase stands: the name of its block, the grid, its nominal start, and whether its times are fixed
+    numbers."""
+
+    name: str
+    grid: Grid
+    clock: float
+    fixed_times: bool
+    decides_start: bool  # whether its state at the first instant is decided, so that paths must hold there too
+
+
+def place(phase: PhaseTerms, nominal: PhaseResult, setting: Setting) -> Placement:
+    """Transcribe a phase; where the grid leaves its elements open, they follow the steps of the nominal trajectory."""
+    operation, clock = phase.operation, setting.clock
+    duration = nominal.trajectory.duration if operation.event is not None else operation.duration.guess
+    shapes = {}
+    for variable, source in zip(operation.lowered.dae.inputs, operation.inputs, strict=True):
+        if not setting.fixed_times and isinstance(source, Signal) and not source.is_constant:
+            raise SpecificationError(
+                f"Phase {operation.name!r}: {variable.name} is given over time, but this phase's time is free.\n"
+                f"  Give it as a NumPy function of time, as pieces of the phase (PiecewiseConstant(values=[...])), "
+                f"or fix the durations up to here."
+            )
+        shape, values = given_shape(source, variable.name, clock, duration, operation, duration)
+        if isinstance(source, Decided) and isinstance(source.guess, Signal):
+            profile = _decided_profile(source, duration, operation)
+            shape, values = profile, _sampled_values(profile, shape, values)
+        shapes[variable.name] = (
+            shape,
+            np.clip(values, source.lower, source.upper) if isinstance(source, Decided) else values,
+        )
+    dae = _with_totals(operation, phase.totals)
+    segment = Segment(
+        name=setting.name,
+        dae=dae,
+        profiles=tuple(shape for shape, _ in shapes.values()),
+        paths=tuple(PathRow(widened(p.function, dae), p.lower, p.upper, p.term.label()) for p in phase.paths),
+        integrands=tuple(Integrand(widened(p.function, dae), p.weight) for p in phase.integrals),
+        path_at_start=setting.decides_start,
+        needs_start=_reads_start(phase, operation),
+    )
+    ends = _ends(setting.grid, segment, phase, nominal, clock, duration)
+    if operation.phase.method is not None:
+        transcribed = shoot(segment, ends, operation.phase.method)
+    else:
+        transcribed = transcribe(segment, ends, setting.grid.degree, setting.grid.points)
+    if phase.samples:
+        transcribed = _with_samples(transcribed, phase.samples, clock, duration, setting.fixed_times)
+    return Placement(phase, transcribed, dae, shapes)
+
+
+def _decided_profile(source: Decided, duration: float, operation: Operation) -> Profile:
+    edges = source.pieces.edges(duration, not operation.duration.free)
+    return Profile.lines(edges) if isinstance(source.pieces, PiecewiseLinear) else Profile.steps(edges)
+
+
+def _sampled_values(profile: Profile, shape: Profile, values: Array) -> Array:
+    """A guessed trajectory at the pieces that are decided."""
+    at = profile.edges if not profile.constant else 0.5 * (profile.edges[:-1] + profile.edges[1:])
+    return shape.at(values, at)
+
+
+def _reads_start(phase: PhaseTerms, operation: Operation) -> bool:
+    """Whether anything reads algebraic variables at the first instant."""
+    if not operation.lowered.dae.algebraics:
+        return False
+    return any(p.function.jac_sparsity(0, 2).nnz() for p in (*phase.at_start, *phase.paths))
+
+
+def _ends(
+    grid: Grid, segment: Segment, phase: PhaseTerms, nominal: PhaseResult, clock: float, duration: float
+) -> Array:
+    """Ends of the elements: where inputs change piece and samples were taken, and as many more as are wanted."""
+    operation = phase.operation
+    required = [segment.ends]
+    for sample in phase.samples:
+        assert isinstance(sample.term, AtTimes)
+        required.append((np.asarray(sample.term.times, dtype=float) - clock) / duration)
+    method = operation.phase.method
+    if method is not None:
+        return mesh(np.concatenate(required), method.intervals or 1)
+    count = grid.count(operation.name)
+    if count is not None:
+        return mesh(np.concatenate(required), count)
+    density, count = step_density(nominal.trajectory.tau, nominal.trajectory.x, grid.degree)
+    return mesh(np.concatenate(required), count, density)
+
+
+def _with_totals(operation: Operation, totals: Sequence[Placed]) -> Dae:
+    """The model with a further state for each integral that has a limit."""
+    dae = operation.lowered.dae
+    if not totals:
+        return dae
+    t, x, z, u, p = operation.lowered.symbols
+    extra = ca.SX.sym("totals", len(totals))
+    rate, zero, output = dae.function(t, x, z, u, p)
+    rates = [placed.function(t, x, z, u, p) for placed in totals]
+    function = ca.Function("plant", [t, ca.vertcat(x, extra), z, u, p], [ca.vertcat(rate, *rates), zero, output])
+    states = tuple(Variable(total_name(placed), placed.measure.label, start=0.0) for placed in totals)
+    return replace(dae, function=function, states=(*dae.states, *states))
+
+
+def total_name(placed: Placed) -> str:
+    return f"integral {placed.term.label()}"
+
+
+def widened(function: ca.Function, dae: Dae) -> ca.Function:
+    """A function of the plant's point as one of the point with totals."""
+    if function.numel_in(1) == len(dae.states):
+        return function
+    t, z = ca.SX.sym("t"), ca.SX.sym("z", len(dae.algebraics))
+    x, u, p = (
+        ca.SX.sym("x", len(dae.states)),
+        ca.SX.sym("u", len(dae.inputs)),
+        ca.SX.sym("p", len(dae.parameters)),
+    )
+    return ca.Function(function.name(), [t, x, z, u, p], [function(t, x[: function.numel_in(1)], z, u, p)])
+
+
+def _with_samples(
+    transcribed: Transcribed, samples: Sequence[Placed], clock: float, duration: float, fixed_times: bool
+) -> Transcribed:
+    """Add the squares of residuals over data to a block, each at its element end."""
+    block = transcribed.block
+    constants, batches = [block.constants], list(block.batches)
+    size = block.size
+    for sample in samples:
+        term = sample.term
+        assert isinstance(term, AtTimes)
+        if not fixed_times:
+            raise SpecificationError(f"{term.label()}: data need fixed durations, this phase's time is free.")
+        times = np.asarray(term.times, dtype=float)
+        tau = (times - clock) / duration
+        chosen = np.flatnonzero((tau > 1e-9) & (tau <= 1.0 + 1e-9) | ((abs(tau) <= 1e-9) & (clock == 0.0)))
+        if not len(chosen):
+            continue
+        index = _sample_index(transcribed, sample, tau[chosen])
+        data = np.stack(
+            [
+                times[chosen],
+                np.asarray(term.measured, float)[chosen],
+                np.asarray(term.deviations, float)[chosen],
+            ]
+        )
+        cells = size + np.arange(data.size).reshape(data.shape)
+        size += data.size
+        constants.append(data.ravel())
+        function = _residual(transcribed.segment.dae, sample.function)
+        stage = np.clip(np.searchsorted(transcribed.ends, tau[chosen] - 1e-9) - 1, 0, None)
+        batches.append(
+            Batch(
+                function,
+                np.concatenate([cells, index]),
+                np.zeros(0),
+                np.zeros(0),
+                Labels.of([]),
+                sample.weight,
+                stage,
+            )
+        )
+    return replace(transcribed, block=replace(block, constants=np.concatenate(constants), batches=tuple(batches)))
+
+
+def _residual(dae: Dae, function: ca.Function) -> ca.Function:
+    v = ca.SX.sym("v", 3 + sum(dae.sizes))
+    t, measured, deviation = v[0], v[1], v[2]
+    _, x, z, u, p = dae.split(ca.vertcat(t, v[3:]))
+    residual = (widened(function, dae)(t, x, z, u, p) - measured) / deviation
+    return ca.Function("residual", [v], [ca.SX(0, 1), residual**2])
+
+
+def _sample_index(transcribed: Transcribed, sample: Placed, tau: Array) -> Array:
+    """Cells (x, z, u, p) at sample positions, which are ends of elements."""
+    block, dae = transcribed.block, transcribed.segment.dae
+    at = np.abs(transcribed.tau[None, :] - tau[:, None]).argmin(axis=1)
+    x, z = block.ports["x"][:, at], block.ports["z"][:, at]
+    if sample.function.jac_sparsity(0, 2).nnz() and (z < 0).any():
+        raise SpecificationError(
+            f"{sample.term.label()}: reads algebraic variables where the grid does not know them; "
+            f"use Grid(points=Points.RADAU), and no sample at the very start."
+        )
+    rows = []
+    for variable, profile in zip(dae.inputs, transcribed.segment.profiles, strict=True):
+        cells = block.slot(f"input:{variable.name}").cells
+        piece = np.clip(np.searchsorted(profile.edges, tau - 1e-9) - 1, 0, len(profile.edges) - 2)
+        on_edge = np.isclose(profile.edges[piece + 1], tau)
+        if not profile.constant and not on_edge.all() and sample.function.jac_sparsity(0, 3).nnz():
+            raise SpecificationError(
+                f"{sample.term.label()}: reads {variable.name} inside a linear piece; put a node there."
+            )
+        rows.append(cells[profile.right[piece]])
+    p = np.repeat(block.slot("parameters").cells[:, None], len(tau), axis=1)
+    anywhere = block.slot("clock").cells[0]
+    inputs = np.array(rows, dtype=int).reshape(len(rows), len(tau))
+    return np.concatenate([x, np.where(z < 0, anywhere, z), inputs, p])

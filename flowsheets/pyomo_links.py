@@ -1,0 +1,136 @@
+"""How does a Pyomo phase follow the one before? States go on, are set or are decided; inputs and time go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+from titer.flowsheets.declarations import Parameter, State
+from titer.flowsheets.lowering import condition, evaluate
+from titer.flowsheets.measure import DIMENSIONLESS
+from titer.flowsheets.names import elements_of
+from titer.flowsheets.operation import Decided
+from titer.flowsheets.problem import FreeNumber
+from titer.flowsheets.profiles import PiecewiseLinear
+from titer.flowsheets.pyomo_moments import Moments, Place, moments_of
+from titer.flowsheets.pyomo_reading import PYOMO, raw
+from titer.flowsheets.recipe import Reaches
+from titer.flowsheets.symbol import Symbol
+
+
+def link(block: Any, previous: Any, where: dict[str, Any], numbers: Mapping[str, FreeNumber]) -> None:
+    """Tie a phase to its predecessor (None: the first), and its end to its `until`.
+
+    `where`: what each state is when the phase begins, a number or a Var, updated to its end. `numbers`: decisions.
+    """
+    block.link = pyo.Constraint(pyo.Any)
+    _link_time(block, previous)
+    _link_states(block, previous, where, numbers)
+    _link_inputs(block, previous)
+    _end(block)
+
+
+def decide_parameters(model: Any, shared: Mapping[str, Place], numbers: Iterable[FreeNumber]) -> None:
+    """Free parameters become decisions, within their bounds. `shared`: where the plant's parameters are."""
+    for number in numbers:
+        if number.kind == Parameter.kind:
+            place = shared[number.name]
+            variable = getattr(getattr(model.plant, place.unit), place.component)
+            _decide(variable[place.labels] if place.labels else variable, number)
+
+
+def _link_time(block: Any, previous: Any) -> None:
+    if previous is None:
+        block.clock.fix(0.0)
+    else:
+        block.link["clock"] = block.clock == previous.clock + previous.duration
+
+
+def _link_states(block: Any, previous: Any, where: dict[str, Any], numbers: Mapping[str, FreeNumber]) -> None:
+    here = moments_of(block)
+    resets = _resets(here, previous)
+    for unit in here.plan.streams.units:
+        for scalar in unit.of_kind(State):
+            name = str(scalar.name)
+            start = here.value(name, 0.0)
+            source = resets.get(name, where[name])
+            if previous is None and name in numbers and name not in resets:
+                _decide(start, numbers[name])
+            elif isinstance(source, float):
+                start.fix(source, skip_validation=True)
+            else:
+                block.link[name] = start == source
+            where[name] = here.value(name, 1.0)
+
+
+def _resets(here: Moments, previous: Any) -> dict[str, Any]:
+    """What states are set to: a number, or an expression of the previous phase's end."""
+    resets: dict[str, Any] = {}
+    operation = here.plan.operation
+    for name, value in operation.phase.start.items():
+        for i, each in enumerate(elements_of(name)):
+            number = operation.resets[str(each)]
+            if isinstance(number, float):
+                resets[str(each)] = number
+                continue
+            result = evaluate(value, moments_of(previous).at(1.0).view, f"start of {each}")
+            result = np.asarray(result, dtype=object).ravel()[i] if np.ndim(result) else result
+            resets[str(each)] = raw(result, here.plan.measures[str(each)])
+    return resets
+
+
+def _link_inputs(block: Any, previous: Any) -> None:
+    """Lines that are decided in both phases are continuous, and no steeper than their limit."""
+    here = moments_of(block)
+    before = _lines(moments_of(previous)) if previous is not None else {}
+    limits = []
+    for name, source in _lines(here).items():
+        pieces = here.pieces(name)
+        if name in before:
+            earlier = moments_of(previous).pieces(name)
+            block.link[name] = pieces[0] == earlier[len(earlier) - 1]
+        if source.pieces.rate is not None:
+            profile = here.plan.profiles[name][0]
+            measure = here.plan.measures[name] / here.plan.plant.measure_of_time
+            for i, (left, right) in enumerate(pairwise(profile.edges)):
+                allowed = PYOMO.attach(source.pieces.rate * float(right - left), measure) * block.duration
+                limits += [pieces[i + 1] - pieces[i] <= allowed, pieces[i] - pieces[i + 1] <= allowed]
+    if limits:
+        block.rate_of_change = pyo.Constraint(range(len(limits)), rule=lambda b, i: limits[i])
+
+
+def _lines(here: Moments) -> dict[str, Any]:
+    """Inputs that are decided as straight lines."""
+    operation = here.plan.operation
+    sources = zip(operation.lowered.dae.inputs, operation.inputs, strict=True)
+    return {
+        v.name: source
+        for v, source in sources
+        if isinstance(source, Decided) and isinstance(source.pieces, PiecewiseLinear)
+    }
+
+
+def _end(block: Any) -> None:
+    """A phase that ends by a condition meets it at its end."""
+    here = moments_of(block)
+    phase, view = here.plan.operation.phase, here.at(1.0).view
+    where = f"Phase {phase.name!r}"
+    if isinstance(phase.until, Reaches):
+        residual = evaluate(phase.until.residual, view, where)
+    elif phase.until is not None:
+        residual, _ = condition(evaluate(phase.until, view, where), where)
+    else:
+        return
+    measure = residual.measure if isinstance(residual, Symbol) else DIMENSIONLESS
+    block.until = pyo.Constraint(expr=raw(residual, measure) == 0.0)
+
+
+def _decide(variable: Any, number: FreeNumber) -> None:
+    variable.unfix()
+    variable.setlb(number.lower if np.isfinite(number.lower) else None)
+    variable.setub(number.upper if np.isfinite(number.upper) else None)
+    variable.set_value(number.guess, skip_validation=True)

@@ -1,0 +1,307 @@
+"""What stands in the slots of a run's blocks? Links carry states, parameters, decisions and time between phases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import casadi as ca
+import numpy as np
+
+from titer.flowsheets.declarations import Parameter, State
+from titer.flowsheets.operation import Decided
+from titer.flowsheets.placing import Placement, total_name, widened
+from titer.flowsheets.problem import FreeNumber, PhaseTerms, Placed, Problem
+from titer.flowsheets.profiles import PiecewiseLinear
+from titer.numerics.nlp import (
+    Block,
+    Columns,
+    Decide,
+    Fix,
+    Labels,
+    Link,
+    Same,
+    Tie,
+    Wire,
+    slots_block,
+)
+from titer.numerics.segment import Profile
+
+Array = np.ndarray
+
+
+@dataclass
+class Wiring:
+    """What grows while a problem is assembled."""
+
+    problem: Problem
+    numbers: tuple[FreeNumber, ...]
+    blocks: list[Block] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+
+
+def wire_parameters_of_run(wiring: Wiring, r: int) -> Block:
+    """The block of a run's parameters: free ones are decided once and shared by all runs."""
+    plant = wiring.problem.runs[r].plant
+    scalars = [s for s in plant.scalars.values() if s.kind == Parameter.kind]
+    block = slots_block(f"parameters {r + 1}", values=len(scalars))
+    wiring.blocks.append(block)
+    decided = {n.name: n for n in wiring.numbers if n.kind == Parameter.kind}
+    slot = block.slot("values")
+    for i, scalar in enumerate(scalars):
+        name = str(scalar.name)
+        if name not in decided:
+            wiring.links.append(Fix(slot[i], np.array([scalar.start]), name))
+        elif r:
+            wiring.links.append(Same(slot[i], wiring.blocks[0].slot("values")[i]))
+        else:
+            number = decided[name]
+            wiring.links.append(Decide(slot[i], _columns([name], number.lower, number.upper)))
+            if number.log:
+                _decide_logarithm(wiring, number, slot[i])
+    return block
+
+
+def _decide_logarithm(wiring: Wiring, number: FreeNumber, cell: Wire) -> None:
+    block = slots_block(f"log {number.name}", value=1)
+    wiring.blocks.append(block)
+    upper = np.log(number.upper) if np.isfinite(number.upper) else np.inf
+    lower = np.log(number.lower) if number.lower > 0.0 else -np.inf
+    wiring.links.append(Decide(block.slot("value"), _columns([f"log {number.name}"], lower, upper)))
+    v = ca.SX.sym("v", 2)
+    tie = ca.Function("logarithm", [v], [ca.log(v[0]) - v[1], ca.SX(0.0)])
+    wiring.links.append(_rows(tie, (cell, block.slot("value")), 0.0, 0.0, [f"log {number.name}"]))
+
+
+def wire_run(
+    wiring: Wiring,
+    r: int,
+    placements: Sequence[Placement],
+    plant_block: Block,
+    shared: Sequence[Placement] | None,
+) -> None:
+    run = wiring.problem.runs[r]
+    links = wiring.links
+    where: dict[str, Wire | float] = {n: s.start for n, s in run.plant.scalars.items() if s.kind == State.kind}
+    last = {id(total.term): p.terms for p in placements for total in p.terms.totals}
+    knows_time = _reads_time(placements)
+    clock: Wire | float = 0.0
+    for k, placement in enumerate(placements):
+        block, operation = placement.block, placement.operation
+        twin = shared[k] if shared is not None else None
+        _wire_parameters(wiring, placement, plant_block, where)
+        _wire_duration(wiring, placement, twin)
+        _wire_inputs(wiring, placement, placements[k - 1] if k else None, twin)
+        _wire_start(wiring, placement, placements[k - 1] if k else None, where, twin)
+        links.append(
+            _fixed(block.slot("clock"), clock, "clock")
+            if isinstance(clock, float)
+            else Same(block.slot("clock"), clock)
+        )
+        clock = _next_clock(wiring, placement, clock, knows_time and k + 1 < len(placements))
+        end = block.port("end")
+        where |= {v.name: end[i] for i, v in enumerate(placement.dae.states)}
+        if operation.event is not None:
+            residual = _at_end(placement, operation.event.function)
+            links.append(_rows(residual, _end_wires(block), 0.0, 0.0, [operation.event.text], block.name, 1.0))
+        _wire_terms(wiring, placement, last)
+
+
+def _wire_parameters(
+    wiring: Wiring, placement: Placement, plant_block: Block, where: Mapping[str, Wire | float]
+) -> None:
+    slot, source = placement.block.slot("parameters"), plant_block.slot("values")
+    held, fixed = placement.operation.lowered.held, placement.operation.fixed
+    names = [v.name for v in placement.dae.parameters]
+    plain = [i for i, name in enumerate(names[: len(names) - len(held)]) if name not in fixed]
+    wiring.links.append(Same(slot[np.array(plain, dtype=int)], source[np.array(plain, dtype=int)]))
+    for i, name in enumerate(names):
+        if name in fixed:
+            wiring.links.append(_fixed(slot[i], fixed[name], name))
+        elif name in held:
+            wiring.links.append(_carry(slot[i], where[name], name))
+
+
+def _wire_duration(wiring: Wiring, placement: Placement, twin: Placement | None) -> None:
+    block, duration = placement.block, placement.operation.duration
+    slot = block.slot("duration")
+    if not duration.free:
+        wiring.links.append(_fixed(slot, duration.guess, f"duration of {block.name}"))
+    elif twin is not None and placement.operation.event is None:
+        wiring.links.append(Same(slot, twin.block.slot("duration")))
+    else:
+        columns = _columns(
+            [f"duration of {placement.operation.name}"], max(duration.lower, 1e-9), duration.upper, block.name
+        )
+        wiring.links.append(Decide(slot, columns))
+
+
+def _wire_inputs(wiring: Wiring, placement: Placement, before: Placement | None, twin: Placement | None) -> None:
+    block = placement.block
+    for variable, source in zip(placement.operation.lowered.dae.inputs, placement.operation.inputs, strict=True):
+        slot = block.slot(f"input:{variable.name}")
+        profile, values = placement.shapes[variable.name]
+        if not isinstance(source, Decided):
+            wiring.links.append(Fix(slot, values, variable.name))
+            continue
+        if twin is not None:
+            wiring.links.append(Same(slot, twin.block.slot(f"input:{variable.name}")))
+            continue
+        linear = isinstance(source.pieces, PiecewiseLinear)
+        joined = linear and before is not None and _is_linear(before, variable.name)
+        if joined:
+            assert before is not None
+            wiring.links.append(Same(slot[0], before.block.slot(f"input:{variable.name}")[-1]))
+        first = 1 if joined else 0
+        at = profile.edges if linear else profile.edges[:-1]
+        labels = Labels.of([variable.name] * (profile.count - first), block.name, at[first:])
+        count = profile.count - first
+        columns = Columns(
+            labels, np.full(count, source.lower), np.full(count, source.upper), np.zeros(count, dtype=bool)
+        )
+        wiring.links.append(Decide(slot[first:], columns))
+        rate = getattr(source.pieces, "rate", None)
+        if rate is not None:
+            _limit_rate(wiring, placement, variable.name, slot, profile, rate)
+
+
+def _limit_rate(wiring: Wiring, placement: Placement, name: str, slot: Wire, profile: Profile, rate: float) -> None:
+    for i, width in enumerate(np.diff(profile.edges)):
+        v = ca.SX.sym("v", 3)
+        change, allowed = v[1] - v[0], rate * float(width) * v[2]
+        rows = ca.Function("rate", [v], [ca.vertcat(change - allowed, -change - allowed), ca.SX(0.0)])
+        names = [f"rate of change of {name}, rising", f"rate of change of {name}, falling"]
+        wires = (slot[i], slot[i + 1], placement.block.slot("duration"))
+        wiring.links.append(_rows(rows, wires, -np.inf, 0.0, names, placement.block.name, float(profile.edges[i])))
+
+
+def _is_linear(placement: Placement, name: str) -> bool:
+    for variable, source in zip(placement.operation.lowered.dae.inputs, placement.operation.inputs, strict=True):
+        if variable.name == name:
+            return isinstance(source, Decided) and isinstance(source.pieces, PiecewiseLinear)
+    return False
+
+
+def _wire_start(
+    wiring: Wiring,
+    placement: Placement,
+    before: Placement | None,
+    where: Mapping[str, Wire | float],
+    twin: Placement | None,
+) -> None:
+    block, operation = placement.block, placement.operation
+    slot = block.slot("start")
+    decided = {n.name: n for n in wiring.numbers if n.kind == State.kind}
+    for i, variable in enumerate(placement.dae.states):
+        name, cell = variable.name, slot[i]
+        reset = operation.resets.get(name)
+        if isinstance(reset, float):
+            wiring.links.append(_fixed(cell, reset, name))
+        elif reset is not None:
+            assert before is not None
+            columns = Columns(
+                Labels.of([name], block.name, 0.0),
+                np.array([variable.lower]),
+                np.array([variable.upper]),
+                np.ones(1, bool),
+            )
+            wiring.links.append(Decide(cell, columns))
+            size = sum(before.dae.sizes)
+            v = ca.SX.sym("v", 3 + size)
+            point = before.dae.split(ca.vertcat(v[0] + v[1], v[2 : 2 + size]))
+            row = ca.Function("reset", [v], [v[2 + size] - widened(reset, before.dae)(*point), ca.SX(0.0)])
+            wiring.links.append(
+                _rows(row, (*_end_wires(before.block), cell), 0.0, 0.0, [f"{name} reset"], block.name, 0.0)
+            )
+        elif before is None and name in decided:
+            if twin is not None:
+                wiring.links.append(Same(cell, twin.block.slot("start")[i]))
+            else:
+                number = decided[name]
+                wiring.links.append(Decide(cell, _columns([name], number.lower, number.upper, block.name, 0.0)))
+        else:
+            wiring.links.append(_carry(cell, where.get(name, 0.0), name))
+
+
+def _wire_terms(wiring: Wiring, placement: Placement, last: Mapping[int, PhaseTerms]) -> None:
+    block, terms = placement.block, placement.terms
+    for placed, instant in [(p, 0) for p in terms.at_start] + [(p, 1) for p in terms.at_end]:
+        function = widened(placed.function, placement.dae)
+        v = ca.SX.sym("v", 2 + sum(placement.dae.sizes))
+        value = function(*placement.dae.split(ca.vertcat(v[0] + (v[1] if instant else 0.0), v[2:])))
+        start = block.ports["start"].copy()
+        start[start < 0] = block.slot("clock").cells[0]  # algebraic variables that the term does not read
+        wires = _end_wires(block) if instant else (block.slot("clock"), block.slot("duration"), Wire(block.name, start))
+        _add_term(wiring, placed, v, value, wires, block.name, float(instant))
+    for placed in terms.totals:
+        if last[id(placed.term)] is terms:  # a total is carried from phase to phase; its limit holds at its end
+            i = [v.name for v in placement.dae.states].index(total_name(placed))
+            v = ca.SX.sym("v", 1)
+            _add_term(wiring, placed, v, v, (block.port("end")[i],), block.name, 1.0)
+
+
+def _add_term(wiring: Wiring, placed: Placed, v, value, wires, phase: str, tau: float) -> None:  # type: ignore[no-untyped-def]
+    if placed.weight:
+        function = ca.Function("cost", [v], [ca.SX(0, 1), value])
+        wiring.links.append(Tie(function, wires, np.zeros(0), np.zeros(0), Labels.of([]), placed.weight))
+    if np.isfinite(placed.lower) or np.isfinite(placed.upper):
+        function = ca.Function("limit", [v], [value, ca.SX(0.0)])
+        wiring.links.append(_rows(function, wires, placed.lower, placed.upper, [placed.term.label()], phase, tau))
+
+
+def _next_clock(wiring: Wiring, placement: Placement, clock: Wire | float, wanted: bool) -> Wire | float:
+    duration = placement.operation.duration
+    if not wanted:
+        return 0.0
+    if isinstance(clock, float) and not duration.free:
+        return clock + duration.guess
+    block = slots_block(f"clock after {placement.block.name}", time=1)
+    wiring.blocks.append(block)
+    cell = block.slot("time")
+    wiring.links.append(Decide(cell, _columns([f"time at the end of {placement.block.name}"], -np.inf, np.inf)))
+    v = ca.SX.sym("v", 3)
+    row = ca.Function("clock", [v], [v[2] - v[0] - v[1], ca.SX(0.0)])
+    wires = (placement.block.slot("clock"), placement.block.slot("duration"), cell)
+    wiring.links.append(_rows(row, wires, 0.0, 0.0, [f"time at the end of {placement.block.name}"]))
+    return cell
+
+
+def _reads_time(placements: Sequence[Placement]) -> bool:
+    for placement in placements:
+        terms = placement.terms
+        functions = [p.function for p in (*terms.at_start, *terms.at_end, *terms.totals)]
+        resets = [f for f in placement.operation.resets.values() if not isinstance(f, float)]
+        events = [placement.operation.event.function] if placement.operation.event else []
+        if placement.transcribed.segment.knows_time or placement.dae.depends_on_time(*functions, *resets, *events):
+            return True
+    return False
+
+
+def _end_wires(block: Block) -> tuple[Wire, ...]:
+    return block.slot("clock"), block.slot("duration"), block.port("end")
+
+
+def _at_end(placement: Placement, function: ca.Function) -> ca.Function:
+    v = ca.SX.sym("v", 2 + sum(placement.dae.sizes))
+    point = placement.dae.split(ca.vertcat(v[0] + v[1], v[2:]))
+    return ca.Function("until", [v], [widened(function, placement.dae)(*point), ca.SX(0.0)])
+
+
+def _carry(cell: Wire, value: Wire | float, name: str) -> Link:
+    return _fixed(cell, value, name) if isinstance(value, float) else Same(cell, value)
+
+
+def _fixed(cell: Wire, value: float, name: str) -> Fix:
+    return Fix(cell, np.array([value]), name)
+
+
+def _columns(names: list[str], lower: float, upper: float, phase: str = "", tau: float = np.nan) -> Columns:
+    n = len(names)
+    return Columns(Labels.of(names, phase, tau), np.full(n, lower), np.full(n, upper), np.zeros(n, dtype=bool))
+
+
+def _rows(  # type: ignore[no-untyped-def]
+    function, wires, lower: float, upper: float, names: list[str], phase: str = "", tau: float = np.nan
+) -> Tie:
+    n = len(names)
+    return Tie(function, wires, np.full(n, lower), np.full(n, upper), Labels.of(names, phase, tau))

@@ -1,0 +1,50 @@
+"""Do the cases hold, and does what the README shows still run and print what it says?"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.figure import Figure
+
+from titer.cases.catalog import CATALOG, find
+from titer.numerics.errors import DeclarationError
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+SCRIPTS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_a_quick_run_keeps_every_claim_and_draws_every_picture(name: str) -> None:
+    said: list[str] = []
+    outcome = find(name)(said.append, quick=True)
+    assert [f"{c.name}: {c.value}, expected {c.wanted}" for c in outcome.claims if not c.ok] == []
+    assert said
+    assert outcome.notes
+    for drawing in outcome.figures.values():
+        figure = drawing() if callable(drawing) else drawing
+        assert isinstance(figure, Figure)
+        assert all(ax.get_xlabel() or ax.get_ylabel() for ax in figure.axes)
+
+
+def test_the_readmes_scripts_run_and_print_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "readme"}
+    for script in SCRIPTS:
+        exec(script, names)
+    first, best, certificate, *_ = capsys.readouterr().out.splitlines()
+    assert f"{first}\n{best}\n{certificate}\n" in README
+    assert certificate == "certificate: holds"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fed_batch.npz", "fed_batch.png"]
+
+
+def test_the_readmes_error_is_what_its_mistake_gives() -> None:
+    right, wrong = " / (v.K_S + v.S) * v.X)", " / (v.K_S + v.S))"
+    assert right in SCRIPTS[0]
+    with pytest.raises(DeclarationError) as error:
+        exec(SCRIPTS[0].replace(right, wrong), {"__name__": "readme"})
+    assert "\n".join(str(error.value).splitlines()[1:]) in README  # the first line quotes the script
