@@ -240,7 +240,7 @@ def _start(variable: Any, value: float) -> None:
 
 
 def _scale(model: Any) -> None:
-    """Write the typical sizes of Vars and objective to the suffix `scaling_factor`: nominal ones, else those at the start."""
+    """Write typical sizes of Vars and objective to the suffix `scaling_factor`: declared ones, else those at the start."""
     if model.component("scaling_factor") is None:
         model.scaling_factor = pyo.Suffix(direction=pyo.Suffix.EXPORT)
     factors = model.scaling_factor
