@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.problem import Problem, Run
 from titer.flowsheets.recipe import Recipe
@@ -88,22 +90,25 @@ def optimization_problem(
 
 
 def _complaint(started: Started, solution: Solution) -> str:
-    """What a failed solve says: its status, and the rows that are violated most, by name."""
+    """What a failed solve says: its status, the limits that its decisions miss when they are run, the worst rows by
+    name."""
     lines = [f"the problem was not solved: {solution.status.value}."]
+    certificate = solution.certificate
+    missed = {} if certificate is None else {k: v for k, v in certificate.violation.items() if v > 1e-9}
+    for name in sorted(missed, key=lambda k: -missed[k])[:3]:
+        lines.append(f"  missed when its decisions are run: {name}, by {missed[name]:.3g}")
     times, clock = {}, 0.0
     for phase in solution.phases:
         times[phase.name] = (clock, phase.trajectory.duration)
         clock += phase.trajectory.duration
     for name, amount in worst_rows(started, times):
-        lines.append(f"  violated: {name} by {amount:.3g} (scaled)")
+        lines.append(f"  largest residual: {name}, {amount:.3g} (scaled)")
     lines.append("  The unfinished solution is in error.solution; its start_report says what was tried.")
     return "\n".join(lines)
 
 
-def worst_rows(started: Started, times: Mapping[str, tuple[float, float]], most: int = 5) -> list[tuple[str, float]]:
+def worst_rows(started: Started, times: Mapping[str, tuple[float, float]], most: int = 3) -> list[tuple[str, float]]:
     """The rows that are violated most at a solution, by name, largest first."""
-    import numpy as np
-
     nlp, scaling, engine = started.assembled.nlp, started.scaling, started.engine
     p = engine.program.parameters(scaling)
     g = np.array(engine.program.values(started.outcome.w / scaling.columns, p)[1]).ravel()

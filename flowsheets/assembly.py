@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from titer.flowsheets.declarations import State
 from titer.flowsheets.placing import Placement, Setting, place
 from titer.flowsheets.problem import FreeNumber, PhaseTerms, Problem, free_numbers
 from titer.flowsheets.wiring import Wiring, wire_parameters_of_run, wire_run
@@ -52,19 +51,15 @@ def _placed(
     wiring: Wiring, r: int, phases: Sequence[PhaseTerms], nominal: Sequence[PhaseResult]
 ) -> tuple[Placement, ...]:
     """The phases of run `r`, one after another in time."""
-    starts = {n.name for n in wiring.numbers if n.kind == State.kind}
     placements, clock, fixed_times = [], 0.0, True
     for phase, result in zip(phases, nominal, strict=True):
         operation = phase.operation
         fixed_times = fixed_times and not operation.duration.free
-        resets = any(not isinstance(value, float) for value in operation.resets.values())
-        active = {v.name for v in operation.lowered.dae.states}
         setting = Setting(
             name=f"{r + 1}/{operation.name}" if len(wiring.problem.runs) > 1 else operation.name,
             grid=wiring.problem.grid,
             clock=clock,
             fixed_times=fixed_times,
-            decides_start=resets if placements else bool(starts & active),
         )
         placements.append(place(phase, result, setting))
         clock += result.trajectory.duration if operation.duration.free else operation.duration.guess

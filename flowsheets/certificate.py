@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from titer.flowsheets.problem import PhaseTerms
+from titer.flowsheets.flowsheet import Flowsheet
+from titer.flowsheets.problem import PhaseTerms, Placed
 from titer.flowsheets.simulation import StoppedRun, parameters_of, run_operations
 from titer.flowsheets.start import Started
+from titer.numerics.integrate import Trajectory
 from titer.numerics.solution import Certificate, PhaseResult, Solution
 
 Array = np.ndarray
@@ -26,32 +30,21 @@ def certify(started: Started, r: int = 0) -> Certificate:
     planned = [placement.operation for placement in placements]
     shapes = {phase.name: phase.shapes for phase in solution.phases}
     ends = {p.operation.name: p.transcribed.ends for p in placements}
-    message, deviation, violation, worst = "", {}, {}, 0.0
+    stopped, deviation, violations = "", {}, {}
     try:
         replayed = run_operations(
             plant, planned, shapes, solution.duration, tolerance=1e-10, independent=True, stops=ends
         )
         deviation = _deviations(solution, replayed)
-        violation, worst = _violations([p.terms for p in placements], replayed, plant)
+        violations = _violations([p.terms for p in placements], replayed, plant)
     except StoppedRun as stop:
-        message = f"the replay failed: {stop.message.splitlines()[0]}"
+        stopped = f"the replay failed: {stop.message.splitlines()[0]}"
     residuals = (outcome.stationarity, outcome.violation, outcome.complementarity)
-    largest = max(deviation.values(), default=0.0)
-    if not message and not outcome.status.ok:
-        message = outcome.status.value
-    elif not message and largest > DEVIATION:
-        name = max(deviation, key=lambda k: deviation[k])
-        message = f"{name} deviates by {largest:.1e} of its size from the replay; use more elements"
-    elif not message and worst > VIOLATION:
-        name = max(violation, key=lambda k: violation[k])
-        message = f"{name} is violated by {violation[name]:.2g} between grid points; use more elements"
-    elif not message and started.reached.binding:
-        message = f"the physical domain of {started.reached.binding[0]} binds; state a limit that is meant as a Path"
-    elif not message and not max(residuals) <= RESIDUAL:
-        message = f"the optimality conditions hold only to {max(residuals):.1e}"
+    message = stopped or _complaint(started, deviation, violations, residuals)
     return Certificate(
         deviation=deviation,
-        violation=violation,
+        violation={name: v.amount for name, v in violations.items()},
+        largest_violation=max((v.relative for v in violations.values()), default=0.0),
         stationarity=residuals[0],
         feasibility=residuals[1],
         complementarity=residuals[2],
@@ -60,6 +53,37 @@ def certify(started: Started, r: int = 0) -> Certificate:
         seconds=time.perf_counter() - began,
         message=message,
     )
+
+
+class _Violation(NamedTuple):
+    """By how much a limit is missed on the replay, in its unit and relative to its size, and where."""
+
+    amount: float
+    relative: float
+    where: str
+
+
+def _complaint(
+    started: Started,
+    deviation: Mapping[str, float],
+    violations: Mapping[str, _Violation],
+    residuals: tuple[float, float, float],
+) -> str:
+    """What does not hold, the gravest first; empty where all of it does."""
+    far = max(deviation, key=lambda k: deviation[k], default="")
+    missed = max(violations, key=lambda k: violations[k].relative, default="")
+    if not started.outcome.status.ok:
+        return started.outcome.status.value
+    if missed and violations[missed].relative > VIOLATION:
+        v = violations[missed]
+        return f"{missed} is missed by {v.amount:.2g} {v.where}; use more elements"
+    if far and deviation[far] > DEVIATION:
+        return f"{far} deviates by {deviation[far]:.1e} of its size from the replay; use more elements"
+    if started.reached.binding:
+        return f"the physical domain of {started.reached.binding[0]} binds; state a limit that is meant as a Path"
+    if not max(residuals) <= RESIDUAL:
+        return f"the optimality conditions hold only to {max(residuals):.1e}"
+    return ""
 
 
 def _deviations(solution: Solution, replayed: tuple[PhaseResult, ...]) -> dict[str, float]:
@@ -83,25 +107,44 @@ def _common(a: Array, b: Array) -> tuple[Array, Array]:
 
 
 def _violations(
-    terms: list[PhaseTerms],
-    replayed: tuple[PhaseResult, ...],
-    plant,  # type: ignore[no-untyped-def]
-) -> tuple[dict[str, float], float]:
-    """Largest violation of each path on the replay, and the largest relative to its limit's size."""
-    violation: dict[str, float] = {}
-    worst = 0.0
+    terms: Sequence[PhaseTerms], replayed: Sequence[PhaseResult], plant: Flowsheet
+) -> dict[str, _Violation]:
+    """By how much each limit is missed on the replay."""
+    from scipy.integrate import simpson
+
+    found: dict[str, _Violation] = {}
+    totals: dict[int, float] = {}
+    last = {id(total.term): phase for phase in terms for total in phase.totals}
     for phase, result in zip(terms, replayed, strict=True):
-        t = result.trajectory
-        n = len(t.time)
-        p = parameters_of(phase.operation, plant.values, result.held)
+        t, p = result.trajectory, parameters_of(phase.operation, plant.values, result.held)
         for placed in phase.paths:
-            values = np.array(
-                placed.function.map(n)(t.time[None, :], t.x, t.z, t.u, np.repeat(p[:, None], n, axis=1))
-            ).ravel()
-            beyond = float(np.maximum(placed.lower - values, values - placed.upper).max(initial=0.0))
-            name = placed.term.label()
-            violation[name] = max(violation.get(name, 0.0), beyond)
-            limits = [abs(b) for b in (placed.lower, placed.upper) if np.isfinite(b)]
-            size = max([float(np.abs(values).max()), *limits, 1e-12])
-            worst = max(worst, beyond / size)
-    return violation, worst
+            _note(found, placed, _values(placed, t, p), t.time, plant.time)
+        for placed, at in [(x, 0) for x in phase.at_start] + [(x, -1) for x in phase.at_end]:
+            _note(found, placed, _values(placed, t, p)[[at]], t.time[[at]], plant.time)
+        for placed in phase.totals:
+            distinct = np.append(np.diff(t.time) > 0.0, True)
+            added = simpson(_values(placed, t, p)[distinct], x=t.time[distinct])
+            totals[id(placed.term)] = totals.get(id(placed.term), 0.0) + float(added)
+            if last[id(placed.term)] is phase:
+                _note(found, placed, np.array([totals[id(placed.term)]]), t.time[[-1]], plant.time)
+    return found
+
+
+def _values(placed: Placed, t: Trajectory, p: Array) -> Array:
+    n = len(t.time)
+    rows = placed.function.map(n)(t.time[None, :], t.x, t.z, t.u, np.repeat(p[:, None], n, axis=1))
+    return np.array(rows).ravel()
+
+
+def _note(found: dict[str, _Violation], placed: Placed, values: Array, times: Array, unit: str) -> None:
+    limits = [abs(b) for b in (placed.lower, placed.upper) if np.isfinite(b)]
+    if not limits:
+        return
+    beyond = np.maximum(placed.lower - values, values - placed.upper)
+    k = int(np.argmax(beyond))
+    amount = max(float(beyond[k]), 0.0)
+    size = max(float(np.abs(values).max()), *limits, 1e-12)
+    name, label = placed.term.label(), placed.measure.label
+    where = f"{label} at t = {times[k]:.4g} {unit}".strip()
+    if name not in found or amount > found[name].amount:
+        found[name] = _Violation(amount, amount / size, where)

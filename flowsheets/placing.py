@@ -57,7 +57,6 @@ class Setting:
     grid: Grid
     clock: float
     fixed_times: bool
-    decides_start: bool  # whether its state at the first instant is decided, so that paths must hold there too
 
 
 def place(phase: PhaseTerms, nominal: PhaseResult, setting: Setting) -> Placement:
@@ -85,9 +84,10 @@ def place(phase: PhaseTerms, nominal: PhaseResult, setting: Setting) -> Placemen
         name=setting.name,
         dae=dae,
         profiles=tuple(shape for shape, _ in shapes.values()),
-        paths=tuple(PathRow(widened(p.function, dae), p.lower, p.upper, p.term.label()) for p in phase.paths),
+        paths=tuple(
+            PathRow(widened(p.function, dae), p.lower, p.upper, p.term.label(), p.at_start) for p in phase.paths
+        ),
         integrands=tuple(Integrand(widened(p.function, dae), p.weight) for p in phase.integrals),
-        path_at_start=setting.decides_start,
         needs_start=_reads_start(phase, operation),
     )
     ends = _ends(setting.grid, segment, phase, nominal, clock, duration)
@@ -115,7 +115,9 @@ def _reads_start(phase: PhaseTerms, operation: Operation) -> bool:
     """Whether anything reads algebraic variables at the first instant."""
     if not operation.lowered.dae.algebraics:
         return False
-    return any(p.function.jac_sparsity(0, 2).nnz() for p in (*phase.at_start, *phase.paths))
+    return any(
+        p.function.jac_sparsity(0, 2).nnz() for p in (*phase.at_start, *(path for path in phase.paths if path.at_start))
+    )
 
 
 def _ends(

@@ -7,7 +7,7 @@ estimation has one per experiment, which share free parameters. Both become one 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import casadi as ca
@@ -81,6 +81,7 @@ class Placed:
     lower: float
     upper: float
     measure: Measure
+    at_start: bool = False  # a path that holds at the phase's first instant too, because something there is decided
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +168,9 @@ def phases_of(run: Run, free: Mapping[str, Any]) -> tuple[PhaseTerms, ...]:
             placed[k][_slot(term, weight)].append(entry)
         if not found:
             raise SpecificationError(f"{term.label()}: what it reads is active in no phase of the recipe.")
+    _check_samples(run, planned)
+    for k, groups in enumerate(placed):
+        groups["paths"] = [_from_the_start(run, free, planned, k, path, placed) for path in groups["paths"]]
     return tuple(
         PhaseTerms(operation, **{key: tuple(entries) for key, entries in groups.items()})
         for operation, groups in zip(planned, placed, strict=True)
@@ -233,6 +237,56 @@ def _slot(term: Term, weight: float) -> str:
     if isinstance(term, Path):
         return "paths"
     return "integrals" if term.lower is None and term.upper is None else "totals"
+
+
+def _from_the_start(
+    run: Run,
+    free: Mapping[str, Any],
+    planned: Sequence[Operation],
+    k: int,
+    path: Placed,
+    placed: Sequence[Mapping[str, Sequence[Placed]]],
+) -> Placed:
+    """A path with its first instant: held where something is decided there, checked where all of it is given.
+
+    Raises SpecificationError where a given start violates it: no decision could mend that.
+    """
+    function, operation = path.function, planned[k]
+    if any(function.jac_sparsity(0, i).nnz() for i in (2, 3)):
+        return replace(path, at_start=True)
+    if k:
+        before = any(other.term is path.term for other in placed[k - 1]["paths"])
+        return replace(path, at_start=bool(operation.resets) or not before)
+    names = [v.name for v in operation.lowered.dae.states]
+    read = {names[i] for i in function.jac_sparsity(0, 1).get_col()}
+    if read & {str(each) for name in free for each in elements_of(name)}:
+        return replace(path, at_start=True)
+    values = run.plant.values
+    x = [operation.resets.get(name, values[name]) for name in names]
+    p = [operation.fixed.get(v.name, values.get(v.name, np.nan)) for v in operation.lowered.dae.parameters]
+    if read and not any(v.name in free for v in operation.lowered.dae.parameters):
+        value = float(function(0.0, x, np.zeros(function.numel_in(2)), np.zeros(function.numel_in(3)), p))
+        slack = 1e-9 * max(1.0, abs(value))
+        if not path.lower - slack <= value <= path.upper + slack:
+            raise SpecificationError(
+                f"{path.term.label()}: the given start violates this limit before anything can be decided: "
+                f"it is {value:.6g} {path.measure.label}, allowed are [{path.lower:g}, {path.upper:g}].\n"
+                f"  Change the start or the limit, or free it: free={{{sorted(read)[0]}: Free(guess, lower, upper)}}."
+            )
+    return path
+
+
+def _check_samples(run: Run, planned: Sequence[Operation]) -> None:
+    """Data lie inside the recipe, where its length is known. Raises SpecificationError."""
+    length = sum(operation.duration.upper for operation in planned)
+    for _, term in run.objective.terms:
+        if isinstance(term, AtTimes) and len(term.times):
+            first, last = float(np.min(term.times)), float(np.max(term.times))
+            if first < 0.0 or last > length * (1.0 + 1e-9):
+                raise SpecificationError(
+                    f"{term.label()}: a time of the data, {first if first < 0.0 else last:g}, lies outside the recipe, "
+                    f"which runs from 0 to {length:g} {run.plant.time}."
+                )
 
 
 def _only_reads_held(lowered: Lowered, placed: Placed) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from titer.flowsheets.symbol import Symbol
 from titer.numerics.errors import SpecificationError
 
 
@@ -22,24 +23,30 @@ class Pieces:
 
     pieces: int | None = None
     every: float | None = None
-    values: Sequence[float] | None = None
+    values: Sequence[Any] | None = None
     lower: Any = None
     upper: Any = None
     guess: Any = None
+    linear: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         what = type(self).__name__
         given = [key for key in ("pieces", "every", "values") if getattr(self, key) is not None]
         if len(given) != 1:
-            raise SpecificationError(f"{what}: give one of pieces, every=, values=, got {', '.join(given) or 'none'}.")
+            raise SpecificationError(
+                f"{what}: expected one of pieces, every=, values=, got {' and '.join(given) or 'none'}.\n"
+                f"  Write {what}(10), {what}(every=360.0) or {what}(values=[...])."
+            )
         if self.pieces is not None and (
             isinstance(self.pieces, bool) or not isinstance(self.pieces, int | np.integer) or self.pieces < 1
         ):
             raise SpecificationError(f"{what}: pieces must be a whole number of at least 1, got {self.pieces!r}.")
-        if self.every is not None and not (np.isfinite(self.every) and self.every > 0):
-            raise SpecificationError(f"{what}: every must be a positive time, got {self.every!r}.")
-        if self.values is not None and not np.isfinite(np.asarray(self.values, dtype=float)).all():
-            raise SpecificationError(f"{what}: a value is not finite: {list(self.values)!r}.")
+        if self.every is not None and not _positive(self.every):
+            raise SpecificationError(
+                f"{what}: every must be a positive number in the flowsheet's time, got {self.every!r}."
+            )
+        if self.values is not None:
+            _check_values(self.values, what, 2 if self.linear else 1)
 
     def edges(self, duration: float, exact: bool) -> np.ndarray:
         """Ends of the pieces as fractions of a phase. `exact`: the duration is fixed, `every` is kept to the last,
@@ -50,15 +57,10 @@ class Pieces:
             count = self.pieces
         else:
             assert self.every is not None
-            ratio = duration / self.every
-            count = max(1, int(np.ceil(ratio - 1e-9)))
+            count = max(1, int(np.ceil(duration / self.every - 1e-9)))
             if exact:
                 return np.append(np.arange(count) * self.every / duration, 1.0)
         return np.linspace(0.0, 1.0, count + 1)
-
-    @property
-    def linear(self) -> bool:
-        return False
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,14 +76,28 @@ class PiecewiseLinear(Pieces):
     """
 
     rate: float | None = None
+    linear: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.rate is not None and not (np.isfinite(self.rate) and self.rate > 0):
-            raise SpecificationError(f"PiecewiseLinear: rate must be positive, got {self.rate!r}.")
-        if self.values is not None and len(self.values) < 2:
-            raise SpecificationError("PiecewiseLinear: values are those at the nodes, at least two.")
+        if self.rate is not None and not _positive(self.rate):
+            raise SpecificationError(f"PiecewiseLinear: rate must be a positive number, got {self.rate!r}.")
 
-    @property
-    def linear(self) -> bool:
-        return True
+
+def _positive(value: Any) -> bool:
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return number and bool(np.isfinite(value)) and value > 0
+
+
+def _check_values(values: Any, what: str, least: int) -> None:
+    """Given values are finite numbers or quantities, at least `least` of them."""
+    if isinstance(values, str) or not hasattr(values, "__len__") or np.ndim(values) != 1:
+        raise SpecificationError(f"{what}: values is a list of numbers, got {values!r}.")
+    noun = "piece" if least == 1 else "node"
+    if len(values) < least:
+        raise SpecificationError(f"{what}: values holds one number a {noun}, at least {least}, got {list(values)!r}.")
+    for value in values:
+        if isinstance(value, Symbol):
+            continue  # a quantity: checked where the unit is known
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
+            raise SpecificationError(f"{what}: a value is no finite number: {value!r} in {list(values)!r}.")

@@ -201,7 +201,6 @@ def _plan(problem: Problem, placement: Placement, nominal: Any) -> PhasePlan:
         profiles=placement.shapes,
         functions={name: value for name, value in given.items() if name not in known and callable(value)},
         nominal=nominal,
-        path_at_start=placement.transcribed.segment.path_at_start,
     )
 
 
@@ -240,7 +239,7 @@ def _start(variable: Any, value: float) -> None:
 
 
 def _scale(model: Any) -> None:
-    """Write typical sizes of Vars and objective to the suffix `scaling_factor`: declared ones, else those at the start."""
+    """Write typical sizes of Vars and objective to `scaling_factor`: the declared ones, else those at the start."""
     if model.component("scaling_factor") is None:
         model.scaling_factor = pyo.Suffix(direction=pyo.Suffix.EXPORT)
     factors = model.scaling_factor

@@ -41,7 +41,6 @@ class PhasePlan:
     profiles: Mapping[str, tuple[Profile, Array]]  # shape and first values of each input
     functions: Mapping[str, Callable[[Any], Any]]  # inputs that are functions of time
     nominal: PhaseResult
-    path_at_start: bool  # whether limits along the phase hold at its first instant as well
 
     @property
     def operation(self) -> Operation:

@@ -90,9 +90,9 @@ def integrand(block: Any, tau: float, key: str) -> Any:
 
 def _path(block: Any, tau: float, label: str) -> Any:
     plan = moments_of(block).plan
-    if tau == 0.0 and not plan.path_at_start:
-        return pyo.Constraint.Skip
     placed = plan.terms.paths[_labels(plan.terms.paths).index(label)]
+    if tau == 0.0 and not placed.at_start:
+        return pyo.Constraint.Skip
     return _limited(placed, _value(block, placed, tau))
 
 
@@ -105,7 +105,8 @@ def _squares(block: Any, placed: Placed) -> Any:
     for time, measured, deviation in zip(term.times, term.measured, term.deviations, strict=True):
         tau = (time - clock) / duration
         if 1e-9 < tau <= 1.0 + 1e-9 or (abs(tau) <= 1e-9 and clock == 0.0):
-            nearest = min(block.tau, key=lambda t, tau=tau: abs(t - tau))
+            positions = np.array(list(block.tau))
+            nearest = float(positions[np.abs(positions - tau).argmin()])
             squares += ((plain(_value(block, placed, nearest), DIMENSIONLESS) - measured) / deviation) ** 2
     return squares
 

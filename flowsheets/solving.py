@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from titer.flowsheets.certificate import certify
+from titer.flowsheets.certificate import VIOLATION, certify
 from titer.flowsheets.problem import Problem
 from titer.flowsheets.start import Started, start
 from titer.numerics.grid import Grid
@@ -36,9 +36,9 @@ def solve(
     """
     started = start(problem, solver, start_from, starts)
     certificates = _certificates(started)
-    open_mesh = problem.grid.elements is None
-    for _ in range(_REFINEMENTS if open_mesh and len(problem.runs) == 1 else 0):
-        if not started.outcome.status.ok or certificates[0].largest_deviation <= ACCURACY:
+    refinable = problem.grid.elements is None and len(problem.runs) == 1
+    for _ in range(_REFINEMENTS if refinable else 0):
+        if not started.outcome.status.ok or not _wants_finer(certificates[0]):
             break
         finer = replace(problem, grid=_finer(problem.grid, started, certificates[0]))
         refined = start(finer, solver, started.solutions[0], 1, started.ladder)
@@ -48,23 +48,33 @@ def solve(
     return Solved(started, _with_certificates(started, certificates))
 
 
+def _wants_finer(certificate: Certificate) -> bool:
+    """Whether more elements would bring the optimum nearer to its replay, or its limits to where they should hold."""
+    return certificate.largest_deviation > ACCURACY or certificate.largest_violation > VIOLATION
+
+
 def _finer(grid: Grid, started: Started, certificate: Certificate) -> Grid:
     """More elements: as many as the order of the method asks for, at least half as many again, at most three times."""
     order = max(1, 2 * grid.degree - 1)
-    factor = min(3.0, max(1.5, (2.0 * certificate.largest_deviation / ACCURACY) ** (1.0 / order)))
+    wanted = max(certificate.largest_deviation / ACCURACY, certificate.largest_violation / VIOLATION)
+    factor = min(3.0, max(1.5, (2.0 * wanted) ** (1.0 / order)))
     counts = {p.operation.name: len(p.transcribed.ends) - 1 for p in started.assembled.runs[0]}
     return replace(grid, elements={name: int(factor * n) + 1 for name, n in counts.items()})
 
 
 def _certificates(started: Started) -> tuple[Certificate, ...]:
-    return tuple(certify(started, r) for r in range(len(started.solutions)))
+    certificates = tuple(certify(started, r) for r in range(len(started.solutions)))
+    worst = max(certificates, key=lambda c: c.largest_deviation)
+    said = "holds" if all(c.ok for c in certificates) else next(c.message for c in certificates if not c.ok)
+    started.ladder.climbed("certificate", f"{said}; replay deviation {worst.largest_deviation:.1e}")
+    return certificates
 
 
 def _with_certificates(started: Started, certificates: tuple[Certificate, ...]) -> tuple[Solution, ...]:
     solutions = []
     for solution, certificate in zip(started.solutions, certificates, strict=True):
         stats = dict(solution.stats)
-        stats["seconds_certificate"] = certificate.seconds
+        stats["seconds_certificate"] = started.ladder.seconds("certificate")
         stats["seconds_total"] = started.ladder.elapsed
         solutions.append(
             replace(solution, certificate=certificate, stats=stats, start_report=tuple(started.ladder.rungs))

@@ -75,10 +75,11 @@ def start(
     Raises SpecificationError before any solve, SolveError where no start can be simulated. A failed solve is returned.
     """
     ladder = ladder or Ladder()
+    ladder.begin()
     began = time.perf_counter()
+    numbers = free_numbers(problem.plant, problem.free)
     terms = [phases_of(run, problem.free) for run in problem.runs]
     check_free(problem.runs[0], problem.free, terms[0])
-    numbers = free_numbers(problem.plant, problem.free)
     ladder.climbed("structure", _counted(terms))
     nominal = nominal_runs(problem, terms, start_from, ladder)
     assembled = assemble(problem, terms, nominal)
@@ -194,7 +195,6 @@ def _said(outcome: Outcome) -> str:
 
 
 def _stats(assembled: Assembled, outcome: Outcome, ladder: Ladder, agree: bool | None) -> dict[str, Any]:
-    second = sum(r.seconds for r in ladder.rungs if r.name.startswith(("second start", "starts")))
     return {
         "variables": assembled.nlp.columns,
         "rows": assembled.nlp.rows,
@@ -205,6 +205,6 @@ def _stats(assembled: Assembled, outcome: Outcome, ladder: Ladder, agree: bool |
         "seconds_simulation": ladder.seconds("structure", "simulation"),
         "seconds_transcribe": ladder.seconds("transcription"),
         "seconds_create": ladder.seconds("derivatives", "scaling"),
-        "seconds_solve": sum(r.seconds for r in ladder.rungs if r.name.startswith(("NLP", "domains"))),
-        "seconds_second_start": second,
+        "seconds_solve": ladder.seconds("NLP", "domains"),
+        "seconds_second_start": ladder.seconds_of_second_start,
     }

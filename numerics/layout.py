@@ -8,12 +8,14 @@ constants     position and width of each element, weights of linear input pieces
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import casadi as ca
 import numpy as np
 
 from titer.numerics.dae import Array
 from titer.numerics.nlp import Batch, Columns, Labels
-from titer.numerics.segment import Segment
+from titer.numerics.segment import PathRow, Segment
 
 
 class Layout:
@@ -162,16 +164,17 @@ class Shared:
 
 def instants(segment: Segment, layout: Layout, paths_at_end: bool = True) -> list[Batch]:
     """Algebraic equations (and paths) at the first and last instant, where the elements do not hold them."""
-    paths_at_end = paths_at_end and bool(segment.paths)
+    first = [path for path in segment.paths if path.at_start]
+    last = segment.paths if paths_at_end else ()
     batches = []
-    if segment.needs_start or (segment.path_at_start and segment.paths):
-        batches.append(_instant(layout, 0, segment.needs_start, segment.path_at_start))
-    if layout.separate_ends and (segment.dae.algebraics or paths_at_end):
-        batches.append(_instant(layout, -1, True, paths_at_end))
+    if segment.needs_start or first:
+        batches.append(_instant(layout, 0, segment.needs_start, first))
+    if layout.separate_ends and (segment.dae.algebraics or last):
+        batches.append(_instant(layout, -1, True, last))
     return batches
 
 
-def _instant(layout: Layout, end: int, with_zero: bool, with_paths: bool) -> Batch:
+def _instant(layout: Layout, end: int, with_zero: bool, paths: Sequence[PathRow]) -> Batch:
     segment = layout.segment
     dae = segment.dae
     v = ca.SX.sym("v", dae.point_size + 1)
@@ -186,7 +189,7 @@ def _instant(layout: Layout, end: int, with_zero: bool, with_paths: bool) -> Bat
         names += dae.equations
         lower += [0.0] * len(dae.equations)
         upper += [0.0] * len(dae.equations)
-    for path in segment.paths if with_paths else ():
+    for path in paths:
         rows.append(path.function(*point))
         names.append(path.name)
         lower.append(path.lower)

@@ -69,12 +69,13 @@ class Profile:
 
 @dataclass(frozen=True, eq=False)
 class PathRow:
-    """Rows lower <= function(t, x, z, u, p) <= upper along a phase."""
+    """Rows lower <= function(t, x, z, u, p) <= upper along a phase; `at_start`: at its first instant as well."""
 
     function: ca.Function
     lower: float
     upper: float
     name: str
+    at_start: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +95,6 @@ class Segment:
     profiles: tuple[Profile, ...]  # one per input of the model
     paths: tuple[PathRow, ...] = ()
     integrands: tuple[Integrand, ...] = ()
-    path_at_start: bool = False  # also at the phase's first instant (where its state is decided)
     needs_start: bool = False  # whether algebraic variables at the first instant are read by anyone
 
     @property

@@ -81,6 +81,7 @@ class Certificate:
     ok: bool
     seconds: float = 0.0
     message: str = ""
+    largest_violation: float = 0.0  # of any limit, relative to its size
 
     @property
     def largest_deviation(self) -> float:

@@ -247,10 +247,31 @@ def test_what_cannot_be_reached_is_named_and_the_iterate_is_kept():
     with pytest.raises(SolveError) as caught:
         published(10, subject_to=[AtEnd(lambda v: v.ray.x_2, lower=0.9, name="yield of B")], grid=Grid(20))
     assert "infeasib" in str(caught.value).splitlines()[0]
-    assert "yield of B @ react, t = 1" in str(caught.value)
+    assert "yield of B, by 0.29" in str(caught.value)
     assert caught.value.solution.status is Status.INFEASIBLE
-    assert 0.0 < caught.value.solution.at_end(ray.x_2) < 0.9
+    assert np.isfinite(caught.value.solution[ray.x_2].to_numpy()).all()
     assert not caught.value.solution.certificate.ok
+
+
+def test_a_start_outside_a_path_is_refused_before_any_solve():
+    with pytest.raises(SpecificationError, match="purity: the given start violates this limit"):
+        published(10, subject_to=[Path(lambda v: v.ray.x_1, upper=0.9, name="purity")])
+
+
+def test_a_path_on_decisions_holds_from_the_first_instant():
+    """min u(0) on a straight line whose mean is 1, with u >= 0.4 along it: u(0) is 0.4, not what the points allow."""
+    plan = optimize(
+        levels,
+        Recipe(Phase("a", 1.0)),
+        free={level.u: PiecewiseLinear(1)},
+        minimize=AtStart(lambda v: v.level.u),
+        subject_to=[
+            Path(lambda v: v.level.u, lower=0.4, name="least flow"),
+            AtEnd(lambda v: v.level.x, lower=1.0, upper=1.0),
+        ],
+        grid=Grid(1, degree=2),
+    )
+    assert plan.objective == pytest.approx(0.4, abs=1e-7)
 
 
 def test_a_time_or_iteration_limit_keeps_the_iterate():
@@ -280,7 +301,7 @@ def test_the_start_report_names_its_rungs():
     plan = published(10, grid=Grid(20))
     names = [rung.name for rung in plan.start_report]
     assert names[:6] == ["structure", "simulation", "transcription", "derivatives", "scaling", "NLP"]
-    assert names[-1] == "starts"
+    assert names[-2:] == ["starts", "certificate"]
     assert plan.stats["starts_agree"]
 
 

@@ -161,11 +161,12 @@ def test_a_value_the_block_does_not_know_is_nan_and_may_not_be_read(tools):
 @pytest.mark.parametrize("points", list(Points), ids=lambda p: p.value)
 def test_a_path_holds_at_the_first_instant_where_asked_and_at_the_last_always(points, tools):
     dae = tools.make_dae(lambda t, x, z, u, p: [-x[0]])
-    path = PathRow(tools.point_function(dae, lambda t, x, z, u, p: x[0] - t), 0.0, 1.0, "limit")
+    value = tools.point_function(dae, lambda t, x, z, u, p: x[0] - t)
     times = {"run": (3.0, 2.0)}
     ends = []
     for asked in (False, True):
-        segment = tools.Segment("run", dae, (), (path,), path_at_start=asked)
+        path = PathRow(value, 0.0, 1.0, "limit", at_start=asked)
+        segment = tools.Segment("run", dae, (), (path,))
         block = transcribe(segment, np.array([0.0, 0.4, 1.0]), 2, points).block
         nlp = join([block], tools.fixed(block, [1.0], duration=[2.0], parameters=[]))
         names = [nlp.row_name(i, times) for i in range(nlp.rows)]

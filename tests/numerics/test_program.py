@@ -146,9 +146,11 @@ def test_a_problem_without_rows_and_one_without_objective_evaluate(nlp):
 @pytest.mark.parametrize("points", list(Points), ids=lambda p: p.value)
 def test_a_transcribed_phase_has_the_derivatives_of_its_written_out_equations(points, tools, rng):
     dae = tools.ray_with_rates()
-    path = PathRow(tools.point_function(dae, lambda t, x, z, u, p: z[0] * x[1]), -np.inf, 2.0, "path")
+    path = PathRow(tools.point_function(dae, lambda t, x, z, u, p: z[0] * x[1]), -np.inf, 2.0, "path", at_start=True)
     cost = Integrand(tools.point_function(dae, lambda t, x, z, u, p: t * z[1] * u[0]), 0.3)
-    segment = tools.Segment("react", dae, (tools.Profile.lines(np.linspace(0, 1, 3)),), (path,), (cost,), True, True)
+    segment = tools.Segment(
+        "react", dae, (tools.Profile.lines(np.linspace(0, 1, 3)),), (path,), (cost,), needs_start=True
+    )
     block = transcribe(segment, np.array([0.0, 0.25, 0.5, 1.0]), 2, points).block
     links = [
         *tools.fixed(block, [1.0, 0.0], parameters=[]),
