@@ -32,6 +32,8 @@ def optimize(
     scenarios: Sequence[Mapping[str, float]] | None = None,
     solver: Ipopt | Fatrop | None = None,
     starts: int | None = None,
+    seed: int = 0,
+    refine: float | None = None,
     strict: bool = True,
 ) -> Solution:
     """Find the inputs, durations, parameters and initial states that make an objective best.
@@ -50,7 +52,7 @@ def optimize(
     Programming, SIAM 2010), solved by IPOPT or fatrop.
     """
     problem = optimization_problem(plant, recipe, free, maximize, minimize, subject_to, grid, inputs, scenarios)
-    solved = solve(problem, solver or Ipopt(), start_from, starts)
+    solved = solve(problem, solver or Ipopt(), start_from, starts, seed, refine)
     solution = solved.solutions[0]
     if strict and not solution.status.ok:
         raise SolveError(_complaint(solved.started, solution), solution)

@@ -10,7 +10,7 @@ import numpy as np
 
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.problem import PhaseTerms, Placed
-from titer.flowsheets.simulation import StoppedRun, parameters_of, run_operations
+from titer.flowsheets.simulation import StoppedRunError, parameters_of, run_operations
 from titer.flowsheets.start import Started
 from titer.numerics.integrate import Trajectory
 from titer.numerics.solution import Certificate, PhaseResult, Solution
@@ -37,7 +37,7 @@ def certify(started: Started, r: int = 0) -> Certificate:
         )
         deviation = _deviations(solution, replayed)
         violations = _violations([p.terms for p in placements], replayed, plant)
-    except StoppedRun as stop:
+    except StoppedRunError as stop:
         stopped = f"the replay failed: {stop.message.splitlines()[0]}"
     residuals = (outcome.stationarity, outcome.violation, outcome.complementarity)
     message = stopped or _complaint(started, deviation, violations, residuals)
@@ -110,8 +110,6 @@ def _violations(
     terms: Sequence[PhaseTerms], replayed: Sequence[PhaseResult], plant: Flowsheet
 ) -> dict[str, _Violation]:
     """By how much each limit is missed on the replay."""
-    from scipy.integrate import simpson
-
     found: dict[str, _Violation] = {}
     totals: dict[int, float] = {}
     last = {id(total.term): phase for phase in terms for total in phase.totals}
@@ -122,6 +120,8 @@ def _violations(
         for placed, at in [(x, 0) for x in phase.at_start] + [(x, -1) for x in phase.at_end]:
             _note(found, placed, _values(placed, t, p)[[at]], t.time[[at]], plant.time)
         for placed in phase.totals:
+            from scipy.integrate import simpson  # slow to import, and seldom wanted
+
             distinct = np.append(np.diff(t.time) > 0.0, True)
             added = simpson(_values(placed, t, p)[distinct], x=t.time[distinct])
             totals[id(placed.term)] = totals.get(id(placed.term), 0.0) + float(added)

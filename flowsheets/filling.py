@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from titer.flowsheets.assembly import Assembled, Placement
+from titer.flowsheets.declarations import State
 from titer.flowsheets.operation import Decided
+from titer.flowsheets.wiring import starts_block
 from titer.numerics.dae import sizes_of
 from titer.numerics.solution import PhaseResult
 
@@ -54,6 +56,8 @@ def fill(assembled: Assembled, nominal: Sequence[Sequence[PhaseResult]], numbers
             put(nlp.cells[assembled.plants[0].name][[i]], np.array([numbers[name]]))
             if f"log {name}" in nlp.cells:
                 put(nlp.cells[f"log {name}"], np.array([np.log(numbers[name])]))
+    for name, cells in _starts(assembled):
+        put(cells, np.array([numbers[name]]))
     return w
 
 
@@ -97,14 +101,20 @@ def column_sizes(assembled: Assembled, nominal: Sequence[Sequence[PhaseResult]])
                 nlp.cells[assembled.plants[0].name][[names.index(number.name)]],
                 np.array([abs(number.guess) or 1.0]),
             )
+    guesses = {n.name: abs(n.guess) for n in assembled.numbers}
+    seen = _seen([result for results in nominal for result in results])
+    for name, cells in _starts(assembled):
+        put(cells, np.array([max(guesses[name], seen.get(name, 0.0)) or 1.0]))
     return sizes
 
 
-def bounds(assembled: Assembled, sizes: Array, relaxation: float) -> tuple[Array, Array]:
-    """Bounds of the columns, with physical domains relaxed by a fraction of the nominal size."""
-    nlp = assembled.nlp
-    slack = np.where(nlp.domain, relaxation * sizes, 0.0)
-    return nlp.lower - slack, nlp.upper + slack
+def _starts(assembled: Assembled) -> Iterator[tuple[str, Array]]:
+    """Names and cells of decided initial states, of every run that decides its own."""
+    names = [n.name for n in assembled.numbers if n.kind == State.kind]
+    for r in range(len(assembled.runs)):
+        cells = assembled.nlp.cells.get(starts_block(r), np.zeros(0, dtype=int))
+        for name, cell in zip(names, cells, strict=False):
+            yield name, np.array([cell])
 
 
 def _seen(results: Sequence[PhaseResult]) -> dict[str, float]:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NoReturn
 
-from titer.flowsheets.declarations import Bounded, Expression, Inlet, Outlet, PortName
+import numpy as np
+
+from titer.flowsheets.declarations import Expression, Inlet, Outlet, PortName
 from titer.flowsheets.measure import Measure
-from titer.flowsheets.names import Name, elements_of
+from titer.flowsheets.names import ArrayName, elements_of
+from titer.flowsheets.scalar import Scalar, measure_of, number_in
 from titer.flowsheets.trace import port_scalars
-from titer.flowsheets.unit import Scalar, Unit, number_in
+from titer.flowsheets.unit import Unit
 from titer.numerics.errors import FlowsheetError, SpecificationError, unknown
 
 Connection = tuple[PortName, PortName]
+Correction = Callable[[Any, Any], Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Values(Mapping[str, float]):
+class Values(Mapping[str, Any]):
     """Parameter values and starts of a plant by qualified name; an array's name gives a list."""
 
     scalars: Mapping[str, Scalar]
@@ -25,10 +30,20 @@ class Values(Mapping[str, float]):
     def __getitem__(self, name: str) -> Any:
         names = elements_of(name)
         for each in names:
-            if str(each) not in self.scalars:
-                raise KeyError(unknown("value", each, self.scalars))
-        numbers = [self.scalars[str(each)].start for each in names]
-        return numbers[0] if names == (name,) else numbers
+            if each not in self.scalars:
+                raise SpecificationError(unknown("value", each, self.scalars))
+        numbers = [self.scalars[each].start for each in names]
+        return numbers if isinstance(name, ArrayName) else numbers[0]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and all(each in self.scalars for each in elements_of(name))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value, or the default where there is none of that name."""
+        try:
+            return self[name]
+        except SpecificationError:
+            return default
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.scalars)
@@ -37,7 +52,7 @@ class Values(Mapping[str, float]):
         return len(self.scalars)
 
     def __repr__(self) -> str:
-        return "\n".join(f"{name} = {s.start:g} {s.measure.label}" for name, s in self.scalars.items())
+        return "\n".join(f"{name} = {_shown(scalar)}" for name, scalar in self.scalars.items())
 
 
 class Flowsheet:
@@ -50,7 +65,8 @@ class Flowsheet:
     units: tuple[Unit, ...]
     connections: tuple[Connection, ...]
     time: str
-    corrections: Mapping[str, Callable[[Any, Any], Any]]
+    corrections: Mapping[str, Correction]
+    cache: dict[Any, Any]  # what was traced, by structure: plants with other values share it
 
     def __init__(self, *units: Unit, connect: Sequence[tuple[Any, Any]] = (), time: str | None = None):
         for unit in units:
@@ -62,21 +78,17 @@ class Flowsheet:
             raise FlowsheetError("Flowsheet: no unit operation was given.")
         if twice:
             raise FlowsheetError(f"Flowsheet: two unit operations are called {sorted(twice)[0]!r}; rename one.")
-        if time is None:
-            times = sorted({unit.time for unit in units})
-            if len(times) > 1:
-                raise FlowsheetError(f"Flowsheet: the units count time in {', '.join(times)}; give time=...")
-            time = times[0]
-        if not Measure.of(time).compatible(Measure.of("s")):
-            raise FlowsheetError(f"Flowsheet: time={time!r} is not a unit of time.")
-        self.__dict__.update(units=units, time=time, corrections={}, cache={})
+        self.__dict__.update(units=units, time=_time_of(units, time), corrections={}, cache={})
         self.__dict__["connections"] = tuple(self.check_connection(c) for c in connect)
         check_single(self.connections, "connect")
 
-    def __setattr__(self, key: str, value: Any) -> None:
+    def __setattr__(self, key: str, value: Any) -> NoReturn:
         raise FlowsheetError(f"a flowsheet does not change: make another for {key}, or use with_values, corrected.")
 
-    @property
+    def __delattr__(self, key: str) -> NoReturn:
+        self.__setattr__(key, None)
+
+    @cached_property
     def measure_of_time(self) -> Measure:
         return Measure.of(self.time)
 
@@ -87,7 +99,7 @@ class Flowsheet:
                 return unit
         raise FlowsheetError(unknown("unit operation", name, [u.name for u in self.units]))
 
-    @property
+    @cached_property
     def scalars(self) -> dict[str, Scalar]:
         """Every scalar variable with a value, by qualified name."""
         return {str(s.name): s for unit in self.units for s in unit.scalars.values()}
@@ -102,40 +114,35 @@ class Flowsheet:
 
         Raises SpecificationError for an unknown name, DeclarationError for a value outside its bounds.
         """
-        scalars = self.scalars
         changed: dict[str, dict[str, float]] = {}
-        for name, value in values.items():
-            items = value if not isinstance(value, int | float) and hasattr(value, "__len__") else None
-            names = elements_of(name)
-            for i, each in enumerate(names):
-                if str(each) not in scalars:
-                    raise SpecificationError(f"with_values: {unknown('name', each, scalars)}")
-                scalar = scalars[str(each)]
-                number = number_in(value if items is None else items[i], scalar.measure, str(each))
-                changed.setdefault(str(each).split(".", 1)[0], {})[scalar.local] = number
+        for name, value in by_element(values, "with_values").items():
+            if name not in self.scalars:
+                raise SpecificationError(f"with_values: {unknown('name', name, self.scalars)}")
+            scalar = self.scalars[name]
+            number = number_in(value, scalar.measure, f"with_values: {name}")
+            changed.setdefault(name.split(".", 1)[0], {})[scalar.local] = number
         units = tuple(u.with_values(changed[u.name]) if u.name in changed else u for u in self.units)
         return self._with(units=units)
 
-    def corrected(self, correction: Mapping[str, Callable[[Any, Any], Any]] | Any) -> Flowsheet:
-        """Another plant in which named expressions are replaced: {reactor.r_1: lambda v, rate: rate * (1 + 0.1 * v.reactor.x)}.
+    def corrected(self, correction: Mapping[str, Correction] | Any) -> Flowsheet:
+        """Another plant in which named expressions are replaced.
 
-        The function sees the flowsheet's view and the uncorrected value. Balances still close, for rates are
-        corrected, never states. Raises SpecificationError for a name that is no expression.
+        `correction`: {reactor.r_1: lambda v, rate: rate * (1 + 0.1 * v.reactor.x)}, or what `learn` returned. The
+        function sees the flowsheet's view and the uncorrected value, of an array each element's. Balances still
+        close, for rates are corrected, never states. Raises SpecificationError for a name that is no expression.
         """
-        functions = dict(correction) if isinstance(correction, Mapping) else dict(correction.functions)
-        known = self.expressions
-        flat: dict[str, Callable[[Any, Any], Any]] = {}
-        for name, function in functions.items():
-            for each in elements_of(name):
-                if str(each) not in known:
-                    raise SpecificationError(f"corrected: {unknown('expression', each, known)}")
-                if not callable(function):
-                    raise SpecificationError(f"corrected: {each} needs a function of (v, value), got {function!r}.")
-                before = self.corrections.get(str(each))
-                flat[str(each)] = function if before is None else _after(before, function)
+        functions = getattr(correction, "functions", correction)
+        flat: dict[str, Correction] = {}
+        for name, function in by_element(functions, "corrected").items():
+            if name not in self.expressions:
+                raise SpecificationError(f"corrected: {unknown('expression', name, self.expressions)}")
+            if not callable(function):
+                raise SpecificationError(f"corrected: {name} needs a function of (v, value), got {function!r}.")
+            before = self.corrections.get(name)
+            flat[name] = function if before is None else _after(before, function)
         return self._with(corrections={**self.corrections, **flat}, cache={})
 
-    @property
+    @cached_property
     def expressions(self) -> dict[str, Measure]:
         """Named expressions, by qualified name."""
         found: dict[str, Measure] = {}
@@ -152,7 +159,7 @@ class Flowsheet:
             collect(unit)
         return found
 
-    @property
+    @cached_property
     def measures(self) -> dict[str, Measure]:
         """The unit of everything that has a name: scalars, expressions, port variables."""
         ports = {
@@ -163,7 +170,7 @@ class Flowsheet:
         }
         return {name: s.measure for name, s in self.scalars.items()} | self.expressions | ports
 
-    @property
+    @cached_property
     def inlet_names(self) -> tuple[str, ...]:
         """Scalar variables of all inlets, by qualified name."""
         return tuple(f"{unit.name}.{local}" for unit in self.units for local in port_scalars(unit, Inlet))
@@ -177,15 +184,17 @@ class Flowsheet:
         source, target = connection
         for port, kind, role in ((source, Outlet, "from an outlet"), (target, Inlet, "to an inlet")):
             if not isinstance(port, PortName) or not isinstance(port.port, kind):
-                raise FlowsheetError(f"a connection goes {role}, got {port!r} in {tuple(connection)!r}.")
+                raise FlowsheetError(
+                    f"a connection goes {role}, got {port!r} in {tuple(connection)!r}.\n"
+                    f"  Write (a.broth, b.load): first the outlet of one unit operation, then the inlet of another."
+                )
             if port.owner.name not in [u.name for u in self.units]:
                 raise FlowsheetError(unknown(f"{port}: unit operation", port.owner.name, [u.name for u in self.units]))
-        out, into = port_scalars(source.owner, Outlet), port_scalars(target.owner, Inlet)
-        out = {k.split(".", 1)[1]: m for k, m in out.items() if k.split(".", 1)[0] == source.port.attribute}
-        into = {k.split(".", 1)[1]: m for k, m in into.items() if k.split(".", 1)[0] == target.port.attribute}
+        out, into = _carried(self.unit(source.owner.name), source), _carried(self.unit(target.owner.name), target)
         if set(out) != set(into):
             raise FlowsheetError(
-                f"{source} and {target} do not carry the same:\n  {source}: {', '.join(out)}\n  {target}: {', '.join(into)}\n"
+                f"{source} and {target} do not carry the same:\n"
+                f"  {source}: {', '.join(out)}\n  {target}: {', '.join(into)}\n"
                 f"  Declare the same variables on both ports."
             )
         for variable, measure in out.items():
@@ -197,8 +206,9 @@ class Flowsheet:
         return source, target
 
     def _with(self, **changes: Any) -> Flowsheet:
+        kept = ("units", "connections", "time", "corrections", "cache")
         other = object.__new__(Flowsheet)
-        other.__dict__.update(self.__dict__, **changes)
+        other.__dict__.update({key: self.__dict__[key] for key in kept}, **changes)
         return other
 
     def __repr__(self) -> str:
@@ -223,8 +233,51 @@ def check_single(connections: Sequence[Connection], where: str) -> None:
             seen.add(port)
 
 
-def _after(first: Callable[[Any, Any], Any], second: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+def by_element(entries: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Entries by scalar name: elements of an array get one value each, or all the same. Raises SpecificationError."""
+    if not isinstance(entries, Mapping):
+        raise SpecificationError(
+            f"{what}: expected a dict from names to values, got {type(entries).__name__} {entries!r}."
+        )
+    flat: dict[str, Any] = {}
+    for name, value in entries.items():
+        names = elements_of(name)
+        values: Sequence[Any] = [value] * len(names)
+        if isinstance(name, ArrayName) and isinstance(value, list | tuple | np.ndarray) and np.ndim(value):
+            values = list(np.asarray(value, dtype=object).ravel())
+        if len(values) != len(names):
+            raise SpecificationError(
+                f"{what}: {name} stands for {len(names)} values, got {len(values)}.\n"
+                f"  Give one for all, or one for each of {names[0]} to {names[-1]}."
+            )
+        flat |= {str(each): one for each, one in zip(names, values, strict=True)}
+    return flat
+
+
+def _time_of(units: Sequence[Unit], time: Any) -> str:
+    """The unit of time of a flowsheet: what is given, or what its units agree on."""
+    if time is None:
+        times = [unit.time for unit in units]
+        if not all(Measure.of(other).same(Measure.of(times[0])) for other in times):
+            raise FlowsheetError(
+                f'Flowsheet: the unit operations count time in {", ".join(sorted(set(times)))}; give time="h" or so.'
+            )
+        return times[0]
+    if not isinstance(time, str) or not measure_of(time, "Flowsheet: time").compatible(Measure.of("s")):
+        raise FlowsheetError(f'Flowsheet: time={time!r} is not a unit of time such as "s" or "h".')
+    return time
+
+
+def _carried(unit: Unit, port: PortName) -> dict[str, Measure]:
+    """What a port of a unit operation carries, with units."""
+    own = f"{port.port.attribute}."
+    scalars = port_scalars(unit, type(port.port))
+    return {key.removeprefix(own): measure for key, measure in scalars.items() if key.startswith(own)}
+
+
+def _after(first: Correction, second: Correction) -> Correction:
     return lambda v, value: second(v, first(v, value))
 
 
-__all__ = ["Bounded", "Connection", "Flowsheet", "Name", "Values", "check_single", "field", "replace"]
+def _shown(scalar: Scalar) -> str:
+    return "not given" if np.isnan(scalar.start) else f"{scalar.start:g} {scalar.measure.label}"

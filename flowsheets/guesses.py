@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from titer.flowsheets.filling import fill
 from titer.flowsheets.ladder import Ladder
 from titer.flowsheets.operation import Decided, Duration, Operation, middle
 from titer.flowsheets.problem import PhaseTerms, Problem, free_numbers
-from titer.flowsheets.simulation import StoppedRun, run_operations
+from titer.flowsheets.simulation import StoppedRunError, run_operations
 from titer.numerics.errors import SolveError, SpecificationError
 from titer.numerics.solution import PhaseResult, Solution
 
@@ -29,7 +29,7 @@ def nominal_runs(
         terms = [tuple(_from_solution(phase, start_from) for phase in phases) for phases in terms]
     results = []
     for run, phases in zip(problem.runs, terms, strict=True):
-        plant = run.plant.with_values(_guessed(problem, start_from))
+        plant = run.plant.with_values(guessed(problem, start_from))
         if start_from is not None:
             shapes = {p.name: p.shapes for p in start_from.phases}
             try:
@@ -37,7 +37,7 @@ def nominal_runs(
                     run_operations(plant, [p.operation for p in phases], shapes, start_from.duration, points=120)
                 )
                 continue
-            except StoppedRun:
+            except StoppedRunError:
                 pass  # the earlier decisions do not run on this plant: start as if there were none
         results.append(_simulated(plant, phases, ladder))
     ladder.climbed("simulation", f"{sum(len(p.trajectory.time) for r in results for p in r)} points")
@@ -48,10 +48,10 @@ def _simulated(plant: Any, phases: Sequence[PhaseTerms], ladder: Ladder) -> tupl
     """The nominal recipe, or, where it does not run, the recipe with decided inputs elsewhere in their bounds."""
     complaint = ""
     for share in (None, 0.5, 0.25, 0.75, 0.05, 0.95):
-        planned = [_moved(phase.operation, share, 1.0) for phase in phases]
+        planned = [p.operation if share is None else _at_share(p.operation, share) for p in phases]
         try:
             return run_operations(plant, planned, points=120)
-        except StoppedRun as stop:
+        except StoppedRunError as stop:
             complaint = complaint or stop.message
             ladder.climbed("simulation", f"failed: {stop.message.splitlines()[0]}")
     raise SolveError(
@@ -61,26 +61,30 @@ def _simulated(plant: Any, phases: Sequence[PhaseTerms], ladder: Ladder) -> tupl
 
 
 def elsewhere(
-    problem: Problem, terms: Sequence[Sequence[PhaseTerms]], assembled: Assembled, ladder: Ladder
-) -> Array | None:
-    """Decisions of a start away from the first: inputs in the other half of their bounds, durations shorter."""
-    moved_numbers = {n.name: _shifted(n.guess, n.lower, n.upper) for n in assembled.numbers}
+    problem: Problem,
+    terms: Sequence[Sequence[PhaseTerms]],
+    assembled: Assembled,
+    rng: np.random.Generator | None = None,
+) -> Array:
+    """Decisions of a start away from the first, simulated. Without `rng`: inputs and numbers in the other half of their
+    bounds, durations a fifth shorter; with it: anywhere inside the bounds. Raises StoppedRunError where it does not
+    run.
+    """
+    if rng is None:
+        numbers = {n.name: _shifted(n.guess, n.lower, n.upper) for n in assembled.numbers}
+    else:
+        numbers = {n.name: _anywhere(n.guess, n.lower, n.upper, rng) for n in assembled.numbers}
     nominal = []
+    moved: list[Operation] | None = None
     for run, phases in zip(problem.runs, terms, strict=True):
-        plant = run.plant.with_values(moved_numbers)
-        planned = [_moved(phase.operation, "away", 0.8) for phase in phases]
-        try:
-            nominal.append(run_operations(plant, planned, points=120))
-        except StoppedRun as stop:
-            ladder.climbed("second start: simulation", f"failed: {stop.message.splitlines()[0]}")
-            return None
+        if moved is None or not problem.share_decisions:
+            moved = [_away(p.operation) if rng is None else _random(p.operation, rng) for p in phases]
+        nominal.append(run_operations(run.plant.with_values(numbers), moved, points=120))
     runs = [
         tuple(_with_shapes(p, result) for p, result in zip(placements, results, strict=True))
         for placements, results in zip(assembled.runs, nominal, strict=True)
     ]
-    w = fill(replace(assembled, runs=tuple(runs)), nominal, moved_numbers)
-    ladder.climbed("second start: simulation", "inputs, durations and parameters moved inside their bounds")
-    return w
+    return fill(replace(assembled, runs=tuple(runs)), nominal, numbers)
 
 
 def _with_shapes(placement: Placement, result: PhaseResult) -> Placement:
@@ -96,22 +100,57 @@ def _with_shapes(placement: Placement, result: PhaseResult) -> Placement:
     return replace(placement, shapes=shapes)
 
 
-def _moved(operation: Operation, share: float | str | None, stretch: float) -> Operation:
-    """An operation whose decided inputs stand elsewhere in their bounds, and whose free duration is stretched."""
-    inputs = []
-    for source in operation.inputs:
-        if isinstance(source, Decided) and share is not None:
-            if isinstance(share, str):
-                guess = source.guess if isinstance(source.guess, float) else middle(source.lower, source.upper)
-                value = _shifted(guess, source.lower, source.upper)
-            else:
-                value = _within(source.lower, source.upper, share)
-            source = replace(source, guess=value)
-        inputs.append(source)
+def _moved(operation: Operation, guess: Callable[[Decided], Any], duration: Callable[[Duration], float]) -> Operation:
+    """An operation with other first values of its decisions."""
+    inputs = tuple(replace(s, guess=guess(s)) if isinstance(s, Decided) else s for s in operation.inputs)
     d = operation.duration
     if d.free and operation.event is None:
-        d = Duration(float(np.clip(stretch * d.guess, d.lower, d.upper)), d.lower, d.upper, True)
-    return replace(operation, inputs=tuple(inputs), duration=d)
+        d = Duration(float(np.clip(duration(d), d.lower, d.upper)), d.lower, d.upper, True)
+    return replace(operation, inputs=inputs, duration=d)
+
+
+def _at_share(operation: Operation, share: float) -> Operation:
+    """Inputs at a share of their bounds, duration as guessed."""
+    return _moved(operation, lambda s: _within(s.lower, s.upper, share), lambda d: d.guess)
+
+
+def _away(operation: Operation) -> Operation:
+    """Inputs in the other half of their bounds, a shorter duration."""
+
+    def guess(source: Decided) -> float:
+        before = source.guess if isinstance(source.guess, float) else middle(source.lower, source.upper)
+        return _shifted(before, source.lower, source.upper)
+
+    return _moved(operation, guess, lambda d: 0.8 * d.guess)
+
+
+def _random(operation: Operation, rng: np.random.Generator) -> Operation:
+    """Inputs anywhere in their bounds: one level, or a level for each piece; a duration anywhere, evenly by
+    logarithm."""
+
+    def guess(source: Decided) -> Any:
+        before = source.guess if isinstance(source.guess, float) else middle(source.lower, source.upper)
+        count = 1
+        if rng.random() < 0.5:
+            edges = source.pieces.edges(operation.duration.guess, not operation.duration.free)
+            count = len(edges) - (0 if source.pieces.linear else 1)
+        levels = np.array([_anywhere(before, source.lower, source.upper, rng) for _ in range(count)])
+        return float(levels[0]) if count == 1 else levels
+
+    def duration(d: Duration) -> float:
+        low = max(d.lower, d.upper / 20.0)
+        return float(np.exp(rng.uniform(np.log(low), np.log(d.upper))))
+
+    return _moved(operation, guess, duration)
+
+
+def _anywhere(guess: float, lower: float, upper: float, rng: np.random.Generator) -> float:
+    """A value inside bounds; where they are open, within a factor of two of the guess."""
+    if np.isfinite(lower) and np.isfinite(upper):
+        if lower > 0.0 and upper > 100.0 * lower:
+            return float(np.exp(rng.uniform(np.log(lower), np.log(upper))))
+        return float(rng.uniform(lower, upper))
+    return float(np.clip(guess * 2.0 ** rng.uniform(-1.0, 1.0), lower, upper))
 
 
 def _within(lower: float, upper: float, share: float) -> float:
@@ -127,7 +166,8 @@ def _shifted(guess: float, lower: float, upper: float) -> float:
     return float(np.clip(1.2 * guess, lower, upper))
 
 
-def _guessed(problem: Problem, start_from: Solution | None) -> dict[str, float]:
+def guessed(problem: Problem, start_from: Solution | None) -> dict[str, float]:
+    """First values of decided parameters and initial states."""
     numbers = free_numbers(problem.plant, problem.free)
     known = {} if start_from is None else dict(start_from.decided)
     return {n.name: float(np.clip(known.get(n.name, n.guess), n.lower, n.upper)) for n in numbers}

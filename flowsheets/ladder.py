@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from titer.numerics.solution import Rung
@@ -28,6 +29,12 @@ class Ladder:
         self.rungs.append(Rung(prefix + name, now - self.last, result))
         self.last = now
 
+    def report(self, steps: Sequence[tuple[str, float, str]], prefix: str = "") -> None:
+        """Report steps that were timed where they were done."""
+        before = f"mesh {self.mesh}: " if self.mesh > 1 else ""
+        self.rungs += [Rung(f"{before}{prefix}{name}", seconds, said) for name, seconds, said in steps]
+        self.last = time.perf_counter()
+
     @property
     def elapsed(self) -> float:
         return time.perf_counter() - self.began
@@ -42,4 +49,4 @@ class Ladder:
 
 
 def _second(rung: Rung) -> bool:
-    return "second start" in rung.name or rung.name.endswith("starts")
+    return (": " in rung.name.removeprefix("mesh ") and "start" in rung.name) or rung.name.endswith("starts")

@@ -11,8 +11,8 @@ import numpy as np
 from titer.flowsheets.operation import Decided, Operation
 from titer.flowsheets.problem import PhaseTerms, Placed
 from titer.flowsheets.profiles import PiecewiseLinear
+from titer.flowsheets.shapes import given_shape
 from titer.flowsheets.signals import Signal
-from titer.flowsheets.simulation import given_shape
 from titer.flowsheets.terms import AtTimes
 from titer.numerics.dae import Dae, Variable
 from titer.numerics.errors import SpecificationError

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyomo.environ as pyo
-from pyomo.dae import DerivativeVar
 
 from titer.flowsheets.assembly import Placement, assemble
-from titer.flowsheets.declarations import Control, State
+from titer.flowsheets.declarations import State
 from titer.flowsheets.flowsheet import Flowsheet
-from titer.flowsheets.lowering import streams_of
+from titer.flowsheets.guesses import nominal_runs
+from titer.flowsheets.ladder import Ladder
 from titer.flowsheets.names import elements_of
 from titer.flowsheets.nl import NlOutcome, solve_pyomo
 from titer.flowsheets.problem import Problem, Run, free_numbers, phases_of
@@ -30,25 +30,23 @@ from titer.flowsheets.profiles import Pieces
 from titer.flowsheets.pyomo_links import decide_parameters, link
 from titer.flowsheets.pyomo_moments import PhasePlan, moments_of
 from titer.flowsheets.pyomo_phase import add_phase, add_plant
+from titer.flowsheets.pyomo_start import initialize
 from titer.flowsheets.pyomo_terms import (
     add_objective,
     add_terms,
     add_totals,
     drop_paths_between_elements,
-    integral_keys,
-    integrand,
 )
 from titer.flowsheets.recipe import Recipe
-from titer.flowsheets.simulation import StoppedRun, run_operations
+from titer.flowsheets.streams import streams_of
 from titer.flowsheets.terms import Sum, Term, as_sum, check_constraints
 from titer.numerics.collocation import Points
-from titer.numerics.errors import SolveError, SpecificationError, unknown
+from titer.numerics.errors import SpecificationError, unknown
 from titer.numerics.grid import Grid
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_NOISE = 1e-12  # a variable that stays below this in the simulation tells nothing of its size
 SCHEMES = {Points.RADAU: "LAGRANGE-RADAU", Points.LEGENDRE: "LAGRANGE-LEGENDRE"}
 
 
@@ -93,26 +91,6 @@ def lower_to_pyomo(
         _discretize(model, grid)
     initialize(model)
     return model
-
-
-def initialize(model: Any) -> None:
-    """Give every Var that is not fixed the value it has in the simulation of the recipe."""
-    for block in model.phase.values():
-        here, trajectory = moments_of(block), moments_of(block).plan.nominal.trajectory
-        known = dict(here.plan.nominal.columns())
-        _start(block.duration, trajectory.duration)
-        _start(block.clock, trajectory.time[0])
-        positions = {tau: here.position(tau) for tau in block.tau}
-        for name, place in here.places.items():
-            if place.along and name in known and here.component(name).ctype in (pyo.Var, DerivativeVar):
-                for tau, at in positions.items():
-                    _start(here.value(name, tau), np.interp(at, trajectory.tau, known[name]))
-        for name, place in here.places.items():
-            if place.slope:
-                for tau in positions:
-                    _start(here.slope(name, tau), pyo.value(here.slope_value(name, tau)))
-        _start_integrals(block, positions)
-    _scale(model)
 
 
 def value_of(model: Any, name: str, phase: str | None = None, tau: float = 1.0) -> float:
@@ -174,16 +152,10 @@ def _problem(plant, recipe, grid, inputs, free, minimize, maximize, subject_to) 
 
 def _plans(problem: Problem) -> tuple[PhasePlan, ...]:
     """The phases of a problem, simulated, and meshed as titer would."""
-    run = problem.runs[0]
-    terms = phases_of(run, problem.free)
-    guesses = {n.name: n.guess for n in free_numbers(run.plant, problem.free)}
-    try:
-        planned = [phase.operation for phase in terms]
-        nominal = run_operations(run.plant.with_values(guesses), planned, points=120)
-    except StoppedRun as stop:
-        raise SolveError(f"to_pyomo: the recipe cannot be simulated, so there is no start.\n  {stop.message}") from None
-    placements = assemble(problem, [terms], [nominal]).runs[0]
-    return tuple(_plan(problem, p, result) for p, result in zip(placements, nominal, strict=True))
+    terms = [phases_of(problem.runs[0], problem.free)]
+    nominal = nominal_runs(problem, terms, None, Ladder())
+    placements = assemble(problem, terms, nominal).runs[0]
+    return tuple(_plan(problem, p, result) for p, result in zip(placements, nominal[0], strict=True))
 
 
 def _plan(problem: Problem, placement: Placement, nominal: Any) -> PhasePlan:
@@ -231,48 +203,6 @@ def _phase(model: Any, phase: str | None) -> Any:
     if phase is not None and phase not in names:
         raise SpecificationError(unknown("phase", phase, names))
     return model.phase[names[-1] if phase is None else phase]
-
-
-def _start(variable: Any, value: float) -> None:
-    if not variable.fixed and np.isfinite(value):
-        variable.set_value(float(value), skip_validation=True)
-
-
-def _scale(model: Any) -> None:
-    """Write typical sizes of Vars and objective to `scaling_factor`: the declared ones, else those at the start."""
-    if model.component("scaling_factor") is None:
-        model.scaling_factor = pyo.Suffix(direction=pyo.Suffix.EXPORT)
-    factors = model.scaling_factor
-    for variable in model.component_objects([pyo.Var, DerivativeVar]):
-        groups: dict[Any, list[Any]] = {}  # elements of an array differ in size, positions of one element do not
-        for index, data in variable.items():
-            groups.setdefault(index[1:] if isinstance(index, tuple) else None, []).append(data)
-        for group in groups.values():
-            size = max(abs(data.value or 0.0) for data in group)
-            factors.update((data, 1.0 / size if size > _NOISE else 1.0) for data in group)
-    for block in model.phase.values():
-        here = moments_of(block)
-        for name, scalar in here.plan.plant.scalars.items():
-            place = here.places.get(name)
-            if place is not None and place.along and scalar.kind != Control.kind and np.isfinite(scalar.nominal):
-                factors.update((here.value(name, tau), 1.0 / scalar.nominal) for tau in block.tau)
-    if model.component("objective") is not None:
-        size = abs(pyo.value(model.objective))
-        factors[model.objective] = 1.0 / size if size > _NOISE else 1.0
-
-
-def _start_integrals(block: Any, positions: Mapping[float, float]) -> None:
-    """Integrals by the trapezoidal rule: a start, not a result."""
-    if not hasattr(block, "integral"):
-        return
-    taus = list(block.tau)
-    steps = np.diff([positions[tau] for tau in taus])
-    for key in integral_keys(block):
-        rates = np.array([pyo.value(integrand(block, tau, key)) for tau in taus])
-        totals = np.concatenate([[0.0], np.cumsum(0.5 * steps * (rates[1:] + rates[:-1]))])
-        for tau, rate, total in zip(taus, rates, totals, strict=True):
-            _start(block.integral[tau, key], total)
-            _start(block.dintegral_dtau[tau, key], rate)
 
 
 __all__ = [

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from titer.flowsheets.flowsheet import Flowsheet
-from titer.flowsheets.lowering import Streams, _corrector, _final_view, _known_view
 from titer.flowsheets.measure import DIMENSIONLESS, Measure
 from titer.flowsheets.operation import Operation
+from titer.flowsheets.plant_view import corrector, final_view, known_view
 from titer.flowsheets.problem import PhaseTerms
 from titer.flowsheets.pyomo_reading import PYOMO, converted, plain, raw
+from titer.flowsheets.streams import Streams
 from titer.flowsheets.symbol import Symbol
 from titer.flowsheets.trace import Trace, trace
 from titer.flowsheets.view import View
@@ -159,7 +160,7 @@ class Moments:
             for name, place in self.places.items()
             if not place.told
         }
-        correct = _corrector(plan.plant, _known_view(plan.plant, plan.streams, values, time))
+        correct = corrector(plan.plant, known_view(plan.plant, plan.streams, values, time))
 
         def define(name: str, value: Any) -> Symbol:
             value = value if correct is None else correct(name, value)
@@ -173,7 +174,7 @@ class Moments:
             traces[unit.name] = trace(unit, own, clock, define)
             for local, value in traces[unit.name].port.items():
                 self._tell(f"{unit.name}.{local}", tau, value)
-        return Moment(traces, _final_view(plan.plant, plan.streams, traces, values, time))
+        return Moment(traces, final_view(plan.plant, traces, values, time))
 
     def _tell(self, name: str, tau: float, value: Any) -> Symbol:
         """Set a named Expression and return it in place of its value: written once, however often it is used."""

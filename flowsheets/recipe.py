@@ -85,12 +85,12 @@ class Phase:
     """A stretch of a recipe.
 
     `duration`: a number, or `Free(guess, lower, upper)`, in the flowsheet's time. `until`: `Reaches(...)` or a function
-    of the view that gives a relation (`lambda v: v.reactor.S <= 0.1`); the duration is then found by simulation and tied
-    to the condition in an optimization, with `duration=Free(...)` as its guess and limits. `inputs`: trajectories for
-    this phase only. `fixed`: controls or parameters held at a number in this phase, whatever is decided elsewhere.
-    `idle`: unit operations at rest: their states are held, their ports carry no flow. `start`: states that are set when
-    the phase begins: a number, or a function of the view of the previous phase's end. `routes`: connections for this
-    phase only. `method`: `Shooting()` to transcribe it by integration.
+    of the view that gives a relation (`lambda v: v.reactor.S <= 0.1`); the duration is then found by simulation and
+    tied to the condition in an optimization, with `duration=Free(...)` as its guess and limits. `inputs`: trajectories
+    for this phase only. `fixed`: controls or parameters held at a number in this phase, whatever is decided elsewhere.
+    `idle`: unit operations at rest: their states are held, their ports carry no flow. `start`: states that are set
+    when the phase begins: a number, or a function of the view of the previous phase's end. `routes`: connections for
+    this phase only. `method`: `Shooting()` to transcribe it by integration.
     """
 
     name: str
@@ -130,8 +130,11 @@ class Phase:
         return tuple(sorted({unit if isinstance(unit, str) else unit.name for unit in self.idle}))
 
 
+@dataclass(frozen=True, eq=False, init=False)
 class Recipe:
     """Phases, one after another: `Recipe(Phase("batch", duration=22), Phase("feed", duration=Free(10, 5, 20)))`."""
+
+    phases: tuple[Phase, ...]
 
     def __init__(self, *phases: Phase):
         if not phases:
@@ -143,20 +146,13 @@ class Recipe:
         for name in names:
             if names.count(name) > 1:
                 raise SpecificationError(f"Recipe: two phases are called {name!r}; rename one.")
-        self._phases = phases
-
-    @property
-    def phases(self) -> tuple[Phase, ...]:
-        return self._phases
+        object.__setattr__(self, "phases", phases)
 
     def __iter__(self) -> Iterator[Phase]:
-        return iter(self._phases)
+        return iter(self.phases)
 
     def __len__(self) -> int:
-        return len(self._phases)
-
-    def __repr__(self) -> str:
-        return f"Recipe({', '.join(phase.name for phase in self._phases)})"
+        return len(self.phases)
 
 
 def _check_duration(duration: Any, until: bool, what: str) -> None:

@@ -9,7 +9,11 @@ import numpy as np
 
 from titer.flowsheets.assembly import Assembled, Placement
 from titer.flowsheets.declarations import State
-from titer.flowsheets.simulation import Source
+from titer.flowsheets.lowering import evaluate
+from titer.flowsheets.simulation import Source, parameters_of
+from titer.flowsheets.symbol import Symbol
+from titer.flowsheets.terms import Term
+from titer.flowsheets.wiring import starts_block
 from titer.numerics.integrate import Trajectory, consistent_algebraics, outputs
 from titer.numerics.segment import Profile
 from titer.numerics.solution import PhaseResult, Rung, Solution
@@ -43,6 +47,23 @@ def read(assembled: Assembled, r: int, outcome: Outcome, rungs: Sequence[Rung], 
         source=Source(run.plant, run.recipe, run.inputs, assembled.problem.free),
         iterate=outcome,
     )
+
+
+def evaluate_term(started: Any, term: Term) -> tuple[float, str]:
+    """The value of a term at the end of a solved problem's first run, or of the term's phase, and its unit."""
+    solution = started.solutions[0]
+    placement = started.assembled.runs[0][-1]
+    for candidate in started.assembled.runs[0]:
+        if candidate.operation.name == term.phase:
+            placement = candidate
+    lowered = placement.operation.lowered
+    value = evaluate(term.function, lowered.view, term.label())
+    phase = next(p for p in solution.phases if p.name == placement.operation.name)
+    t = phase.trajectory
+    plant = started.assembled.problem.runs[0].plant.with_values(solution.decided)
+    p = parameters_of(placement.operation, plant.values, phase.held)
+    number = float(lowered.function(value)(t.time[-1], t.x[:, -1], t.z[:, -1], t.u[:, -1], p))
+    return number, value.measure.label if isinstance(value, Symbol) else ""
 
 
 def _phase(assembled: Assembled, placement: Placement, cells: Array, clock: float) -> PhaseResult:
@@ -115,14 +136,12 @@ def _decided(assembled: Assembled, r: int, cells: Array) -> dict[str, float]:
     nlp, plant = assembled.nlp, assembled.problem.runs[r].plant
     parameters = [str(s.name) for s in plant.scalars.values() if s.kind == "parameter"]
     values = cells[nlp.cells[assembled.plants[r].name]]
-    first = assembled.runs[r][0]
-    starts = cells[nlp.cells[first.block.name]][first.block.slot("start").cells]
-    names = [v.name for v in first.dae.states]
     decided = {}
     for number in assembled.numbers:
         if number.kind == State.kind:
-            if number.name in names:
-                decided[number.name] = float(starts[names.index(number.name)])
+            block = starts_block(r) if starts_block(r) in nlp.cells else starts_block(0)
+            at = [n.name for n in assembled.numbers if n.kind == State.kind].index(number.name)
+            decided[number.name] = float(cells[nlp.cells[block][at]])
         else:
             decided[number.name] = float(values[parameters.index(number.name)])
     return decided

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from titer.flowsheets.measure import Measure
-from titer.flowsheets.profiles import Pieces, PiecewiseLinear
+from titer.flowsheets.lines import lines_of
+from titer.flowsheets.measure import DIMENSIONLESS, Measure
+from titer.flowsheets.profiles import Pieces
 from titer.flowsheets.symbol import Symbol, magnitude
 from titer.flowsheets.unit import number_in
-from titer.numerics.errors import SpecificationError, TiterError
+from titer.numerics.errors import DeclarationError, SpecificationError, TiterError
 from titer.numerics.segment import Profile
 
 Array = np.ndarray
-_MOST_PIECES = 2000
+_MOST_LINES = 2000
 
 
 @dataclass(frozen=True, eq=False)
 class Signal:
-    """Straight lines in the recipe's time: piece i runs from times[i] to times[i + 1], from left[i] to right[i].
+    """Straight lines in the recipe's time: line i runs from times[i] to times[i + 1], from left[i] to right[i].
 
     The last value holds ever after; before the first time there is none.
     """
@@ -36,7 +37,7 @@ class Signal:
 
     @property
     def is_constant(self) -> bool:
-        return len(self.times) == 1
+        return bool(self.times[0] == -np.inf)
 
     def over(self, start: float, duration: float) -> tuple[Profile, Array]:
         """Shape and values on a phase that starts and lasts as given."""
@@ -46,13 +47,11 @@ class Signal:
         inside = self.times[(self.times > start + 1e-9 * duration) & (self.times < end - 1e-9 * duration)]
         edges = np.concatenate([[start], inside, [end]])
         k = np.clip(np.searchsorted(self.times, 0.5 * (edges[:-1] + edges[1:]), side="right") - 1, 0, None)
-        left, right = self._on(k, edges[:-1]), self._on(k, edges[1:])
-        shape = (edges - start) / duration
-        if np.allclose(left, right, rtol=1e-14, atol=0.0):
-            return Profile.steps(shape), left
-        if np.allclose(left[1:], right[:-1], rtol=1e-12, atol=0.0):
-            return Profile.lines(shape), np.append(left, right[-1])
-        return Profile.broken(shape), np.column_stack([left, right]).ravel()
+        return shape_of((edges - start) / duration, self._on(k, edges[:-1]), self._on(k, edges[1:]))
+
+    def within(self, lower: float, upper: float) -> Signal:
+        """The same, moved inside bounds."""
+        return replace(self, left=np.clip(self.left, lower, upper), right=np.clip(self.right, lower, upper))
 
     def _on(self, k: Array, t: Array) -> Array:
         last = k >= len(self.times) - 1
@@ -61,130 +60,136 @@ class Signal:
         return self.left[k] + (self.right[k] - self.left[k]) * share
 
 
+def shape_of(edges: Array, left: Array, right: Array) -> tuple[Profile, Array]:
+    """The simplest shape of lines between `edges` from `left` to `right`: steps, joined lines, or lines with jumps."""
+    if np.array_equal(left, right):
+        return Profile.steps(edges), left
+    if np.allclose(left[1:], right[:-1], rtol=1e-12, atol=0.0):
+        return Profile.lines(edges), np.append(left, right[-1])
+    return Profile.broken(edges), np.column_stack([left, right]).ravel()
+
+
 def signal(value: Any, measure: Measure, name: str, end: float) -> Signal | Pieces:
-    """A given trajectory. A number, quantity or Series becomes a Signal, so does a function of time that takes numbers only;
-    pieces with values stay what they are, for they belong to a phase. Raises SpecificationError.
+    """A given trajectory. A number, quantity or Series becomes a Signal, so does a function of time that takes numbers
+    only; pieces with values stay pieces, for they belong to a phase. `end`: time up to which a function is asked.
+    Raises SpecificationError.
     """
+    what = f"inputs: {name}"
     if isinstance(value, Pieces):
         if value.values is None:
             raise SpecificationError(
-                f"inputs: {name} has no values. Pieces that are decided go into free={{...}} of an optimization; "
+                f"{what} has no values. Pieces that are decided go into free={{...}} of an optimization; "
                 f"give values=[...] here."
             )
-        return value
-    if hasattr(value, "index") and hasattr(value, "to_numpy"):
-        return _of_series(value, name)
+        return replace(value, values=[finite(v, measure, what) for v in value.values])
+    if _is_series(value):
+        return _of_series(value, measure, name)
     if callable(value):
         return _of_function(value, measure, name, end)
-    number = number_in(value, measure, name)
-    if not np.isfinite(number):
-        raise SpecificationError(f"inputs: {name} must be finite, got {number!r}.")
-    return Signal.constant(number)
+    return Signal.constant(finite(value, measure, what))
 
 
-def profile_of(pieces: Pieces, duration: float, exact: bool) -> Profile:
-    """The shape of pieces over a phase."""
-    edges = pieces.edges(duration, exact)
-    return Profile.lines(edges) if isinstance(pieces, PiecewiseLinear) else Profile.steps(edges)
+def sampled(value: Any, measure: Measure, name: str, end: float) -> Signal | Pieces:
+    """A given trajectory as a guess: a function of time need not be met exactly, lines through samples do."""
+    if not callable(value) or _is_series(value):
+        return signal(value, measure, name, end)
+    times = np.linspace(0.0, end, 401)
+    function = _checked(value, measure, name)
+    values = np.array([function(t) for t in times.tolist()])
+    return Signal(times, values, np.append(values[1:], values[-1]))
 
 
-def _of_series(series: Any, name: str) -> Signal:
-    times, values = np.asarray(series.index, dtype=float), np.asarray(series.to_numpy(), dtype=float)
-    if not len(times):
-        raise SpecificationError(f"inputs: the Series for {name} is empty.")
-    if not (np.isfinite(times).all() and np.isfinite(values).all()):
-        raise SpecificationError(
-            f"inputs: the Series for {name} has a time or value that is not finite; drop or fill it."
-        )
-    if np.any(np.diff(times) < 0.0):
-        raise SpecificationError(f"inputs: the times of the Series for {name} are not sorted; use series.sort_index().")
-    keep = np.append(np.diff(times) > 0.0, True)  # of equal times the last counts
-    times, values = times[keep], values[keep]
-    if len(times) == 1:
-        return Signal.constant(float(values[0]))
-    return Signal(times, values, values)
-
-
-def _of_function(function: Callable[[float], Any], measure: Measure, name: str, end: float) -> Signal:
-    """A function that takes numbers only, as straight lines with jumps, found by bisection.
-
-    Steps and ramps are met exactly; a curved function needs more lines than are allowed, and is refused.
-    """
-
-    def at(t: float) -> float:
-        try:
-            value = number_in(function(t), measure, name)
-        except TiterError:
-            raise
-        except Exception as error:
-            raise SpecificationError(f"inputs: the function for {name} failed at t = {t:g}: {error}") from None
-        if not np.isfinite(value):
-            raise SpecificationError(f"inputs: the function for {name} gives {value!r} at t = {t:g}.")
-        return value
-
-    grid = np.linspace(0.0, end, 65)
-    values = [at(float(t)) for t in grid]
-    size = max(np.ptp(values), 1e-9 * max(abs(v) for v in values), 1e-300)
-    lines: list[tuple[float, float, float]] = []
-
-    def split(a: float, fa: float, b: float, fb: float) -> None:
-        if len(lines) > _MOST_PIECES:
-            raise SpecificationError(
-                f"inputs: the function for {name} is curved and takes numbers only. Write it with NumPy functions of t "
-                f"that need no `if`, or give a Series or PiecewiseLinear(values=...)."
-            )
-        thirds = [a + (b - a) * share for share in (0.2713, 0.5, 0.7192)]
-        gaps = [abs(at(t) - (fa + (fb - fa) * (t - a) / (b - a))) for t in thirds]
-        if max(gaps) <= 1e-7 * size:
-            lines.append((a, fa, fb))
-        elif b - a <= 1e-12 * end:
-            lines.append((a, fb, fb))  # a jump: the value to its right holds
-        else:
-            middle = 0.5 * (a + b)
-            fm = at(middle)
-            split(a, fa, middle, fm)
-            split(middle, fm, b, fb)
-
-    for i in range(len(grid) - 1):
-        split(float(grid[i]), values[i], float(grid[i + 1]), values[i + 1])
-    return _merged(lines, float(end), 1e-9 * size)
-
-
-def _merged(lines: list[tuple[float, float, float]], end: float, tolerance: float) -> Signal:
-    """Neighbouring lines of one slope joined, slivers of jumps dropped."""
-    starts = np.array([line[0] for line in lines])
-    ends = np.append(starts[1:], end)
-    kept: list[list[float]] = []  # start, end, left, right
-    for a, b, (_, left, right) in zip(starts, ends, lines, strict=True):
-        if b - a < 1e-9 * end and b < end:
-            if kept:
-                kept[-1][1] = b
-            continue
-        if kept:
-            start, stop, first, last = kept[-1]
-            expected = first + (last - first) * (b - start) / (stop - start)
-            if abs(last - left) <= tolerance and abs(expected - right) <= 10 * tolerance:
-                kept[-1][1], kept[-1][3] = b, right
-                continue
-        kept.append([a, b, left, right])
-    if len(kept) == 1 and kept[0][2] == kept[0][3]:
-        return Signal.constant(kept[0][2])
-    last = kept[-1]
-    times = np.array([k[0] for k in kept] + [last[1]])
-    left = np.array([k[2] for k in kept] + [last[3]])
-    right = np.array([k[3] for k in kept] + [last[3]])
-    return Signal(times, left, right)
-
-
-def traced(value: Any, time: Symbol, measure: Measure) -> Any | None:
+def traced(value: Any, time: Symbol, measure: Measure, name: str) -> Any | None:
     """A function of time on a symbol: its raw value, None where it takes numbers only.
 
     Time is a number in the flowsheet's time; the result is a number in the input's unit, or a quantity that converts.
     """
+    if not callable(value) or _is_series(value):
+        return None
     try:
         result = value(time)
     except Exception:  # whatever stands in the way of a symbol, numbers may still go through
         return None
-    if isinstance(result, Symbol):
-        return result.value if not result.measure.names else magnitude(result, measure).value
-    return float(result) if isinstance(result, int | float | np.number) else None
+    if isinstance(result, Symbol) and result.reading is time.reading:
+        if result.measure is DIMENSIONLESS:
+            return result.value
+        try:
+            return magnitude(result, measure).value
+        except DeclarationError as error:
+            raise SpecificationError(f"inputs: the function for {name}: {error}") from None
+    return finite(result, measure, f"inputs: the function for {name}")
+
+
+def finite(value: Any, measure: Measure, what: str) -> float:
+    """A finite number in the unit of `what`; a quantity converts. Raises SpecificationError."""
+    number = in_unit(value, measure, what)
+    if not np.isfinite(number):
+        raise SpecificationError(f"{what} must be finite, got {number!r}.")
+    return number
+
+
+def in_unit(value: Any, measure: Measure, what: str) -> float:
+    """A number, possibly infinite, in the unit of `what`; a quantity converts. Raises SpecificationError."""
+    try:
+        return number_in(value, measure, what)
+    except DeclarationError as error:
+        raise SpecificationError(str(error)) from None
+
+
+def _is_series(value: Any) -> bool:
+    return hasattr(value, "index") and hasattr(value, "to_numpy")
+
+
+def _of_series(series: Any, measure: Measure, name: str) -> Signal:
+    what = f"inputs: the Series for {name}"
+    if series.ndim != 1:
+        raise SpecificationError(f"{what} is a table; give one column of it: frame[column].")
+    if not len(series):
+        raise SpecificationError(f"{what} is empty.")
+    if series.index.dtype.kind not in "iuf":
+        raise SpecificationError(
+            f"{what} is indexed by {series.index.dtype}, expected numbers: times in the flowsheet's time unit."
+        )
+    times = np.asarray(series.index, dtype=float)
+    values = np.array([in_unit(value, measure, what) for value in series.to_numpy().tolist()])
+    if not (np.isfinite(times).all() and np.isfinite(values).all()):
+        raise SpecificationError(f"{what} has a time or value that is not finite; drop or fill it.")
+    if np.any(np.diff(times) < 0.0):
+        raise SpecificationError(f"{what} has times that are not sorted; use series.sort_index().")
+    keep = np.append(np.diff(times) > 0.0, True)  # of equal times the last counts
+    return Signal(times[keep], values[keep], values[keep])
+
+
+def _of_function(function: Callable[[float], Any], measure: Measure, name: str, end: float) -> Signal:
+    """A function that takes numbers only: steps and ramps are met exactly, a curved function is refused."""
+    lines = lines_of(_checked(function, measure, name), end, _MOST_LINES)
+    if lines is None:
+        raise SpecificationError(
+            f"inputs: the function for {name} is curved and takes numbers only.\n"
+            f"  Write it with NumPy functions of t that need no `if`, or give a Series or PiecewiseLinear(values=...)."
+        )
+    if len(lines) == 1 and lines[0].left == lines[0].right:
+        return Signal.constant(lines[0].left)
+    last = lines[-1]
+    return Signal(
+        times=np.array([line.start for line in lines] + [last.stop]),
+        left=np.array([line.left for line in lines] + [last.right]),
+        right=np.array([line.right for line in lines] + [last.right]),
+    )
+
+
+def _checked(function: Callable[[float], Any], measure: Measure, name: str) -> Callable[[float], float]:
+    """A user's function of time, with errors that say whose it is."""
+
+    def at(t: float) -> float:
+        try:
+            value = function(t)
+        except TiterError as error:
+            raise SpecificationError(f"inputs: the function for {name} failed at t = {t:g}: {error}") from None
+        except Exception as error:
+            raise SpecificationError(
+                f"inputs: the function for {name} failed at t = {t:g}: {type(error).__name__}: {error}"
+            ) from error
+        return finite(value, measure, f"inputs: the function for {name} at t = {t:g}")
+
+    return at

@@ -1,28 +1,26 @@
-"""How does a plant run through its recipe? `simulate` goes phase by phase; `replay` re-runs a plan by another integrator."""
+"""How does a plant run through its recipe? `simulate` goes phase by phase; `replay` re-runs a plan, by IDAS."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from titer.flowsheets.declarations import State
 from titer.flowsheets.flowsheet import Flowsheet
-from titer.flowsheets.operation import Decided, Operation, operations
-from titer.flowsheets.profiles import Pieces
+from titer.flowsheets.operation import Operation, operations
 from titer.flowsheets.recipe import Recipe
-from titer.flowsheets.signals import Signal, profile_of
+from titer.flowsheets.shapes import Shapes, cut, given_shape, pieces_of
 from titer.numerics.errors import SolveError, SpecificationError
-from titer.numerics.integrate import IntegrationError, Piece, Trajectory, integrate
-from titer.numerics.segment import Profile
+from titer.numerics.integrate import IntegrationError, Trajectory, integrate
 from titer.numerics.solution import PhaseResult, Rung, Solution
 from titer.numerics.solvers import Status
 
 Array = np.ndarray
-Shapes = Mapping[str, tuple[Profile, Array]]
+_MOST_STRETCHES = 50  # guesses of a duration that output points of an `until` are spread for
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,22 +43,18 @@ def simulate(
 ) -> Solution:
     """Run a plant through a recipe.
 
-    `inputs`: trajectories of controls and of streams into open inlets: a number, a function of the recipe's time, a Series (a
-    step at each of its times), or pieces with values. `points`: output points per phase. `tolerance`: relative, of the integrator.
-    A free duration lasts as long as its guess; `until` ends a phase exactly. Raises SpecificationError for a bad recipe or input, SolveError
-    (with the run up to there as `solution`) where the integration fails or an `until` is not met; `strict=False` returns that instead.
+    `inputs`: trajectories of controls and of streams into open inlets: a number, a function of the recipe's time, a
+    Series (a step at each of its times), or pieces with values. `points`: output points per phase. `tolerance`:
+    relative, of the integrator. A free duration lasts as long as its guess; `until` ends a phase exactly.
+
+    Raises SpecificationError for a bad recipe or input, SolveError (with the run up to there as `solution`) where the
+    integration fails or an `until` is not met; `strict=False` returns that instead.
     """
-    began = time.perf_counter()
-    planned = operations(plant, recipe, inputs or {})
-    source = Source(plant, recipe, dict(inputs or {}), {})
-    try:
-        phases = run_operations(plant, planned, points=points, tolerance=tolerance)
-    except StoppedRun as stop:
-        failed = _solution(plant, stop.phases, Status.FAILED, began, source, stop.message)
-        if strict:
-            raise SolveError(stop.message, failed) from None
-        return failed
-    return _solution(plant, phases, Status.SOLVED, began, source, "")
+    given = {} if inputs is None else inputs
+    planned = operations(plant, recipe, given)
+    source = Source(plant, recipe, given, {})
+    _check_accuracy(points, tolerance)
+    return _solution(source, strict, lambda: run_operations(plant, planned, points=points, tolerance=tolerance))
 
 
 def replay(
@@ -70,32 +64,26 @@ def replay(
     points: int = 400,
     tolerance: float = 1e-10,
     strict: bool = True,
+    inputs: Mapping[str, Any] | None = None,
 ) -> Solution:
     """Re-run a plan's own decisions, piece by piece, with IDAS: another method than the one that found it.
 
-    `plant` and `recipe` default to those the plan was made with (a loaded plan needs them); another plant shows what the plan does there.
-    Durations are the plan's, so an `until` is not searched again. Raises SolveError, SpecificationError.
+    `plant` and `recipe` default to those the plan was made with (a loaded plan needs them); another plant shows what
+    the plan does there. Parameters and starts that the plan decided are set on it. Durations are the plan's, so an
+    `until` is not searched again. `inputs`: functions of time, which a loaded plan does not hold.
+    Raises SolveError, SpecificationError.
     """
-    if plan.source is not None:
-        plant = plant or plan.source.plant.with_values(plan.decided)
-        recipe = recipe or plan.source.recipe
-    if plant is None or recipe is None:
-        raise SpecificationError("replay: a plan that was loaded from a file needs replay(plan, plant, recipe).")
-    began = time.perf_counter()
-    given, free = (plan.source.inputs, plan.source.free) if plan.source is not None else (_given(plan), {})
-    planned = operations(plant, recipe, given, free)
+    source = _source_of(plan, plant, recipe, inputs or {})
+    _check_accuracy(points, tolerance)
+    planned = operations(source.plant, source.recipe, source.inputs, source.free)
     shapes = {phase.name: phase.shapes for phase in plan.phases}
-    source = Source(plant, recipe, given, free)
-    try:
-        phases = run_operations(
-            plant, planned, shapes, plan.duration, points=points, tolerance=tolerance, independent=True
+
+    def run() -> tuple[PhaseResult, ...]:
+        return run_operations(
+            source.plant, planned, shapes, plan.duration, points=points, tolerance=tolerance, independent=True
         )
-    except StoppedRun as stop:
-        failed = _solution(plant, stop.phases, Status.FAILED, began, source, stop.message)
-        if strict:
-            raise SolveError(f"replay: {stop.message}", failed) from None
-        return failed
-    return _solution(plant, phases, Status.SOLVED, began, source, "")
+
+    return _solution(source, strict, run, "replay: ")
 
 
 def run_operations(
@@ -110,95 +98,57 @@ def run_operations(
 ) -> tuple[PhaseResult, ...]:
     """Integrate operations one after another. `shapes` and `durations` replace the nominal ones, phase by phase.
 
-    `stops`: positions in each phase (0 to 1) that must be among the output points. Raises StoppedRun.
+    `stops`: positions in each phase (0 to 1) that must be among the output points. Raises StoppedRunError.
     """
     values = plant.values
-    states = {n: s.start for n, s in plant.scalars.items() if s.kind == State.kind}
+    states = {name: scalar.start for name, scalar in plant.scalars.items() if scalar.kind == State.kind}
     _check_starts(states, planned)
     clock, phases = 0.0, []
-    previous: PhaseResult | None = None
-    for operation in planned:
-        dae, held_names = operation.lowered.dae, operation.lowered.held
-        states = _reset(operation, states, previous, values, plant)
-        held = {name: states[name] for name in held_names}
-        p = parameters_of(operation, values, held)
-        x = np.array([states[v.name] for v in dae.states])
-        fixed = None if durations is None else durations.get(operation.name)
-        limit = (
-            fixed if fixed is not None else operation.duration.upper if operation.event else operation.duration.guess
-        )
-        nominal = fixed if fixed is not None else operation.duration.guess
+    for k, operation in enumerate(planned):
+        dae = operation.lowered.dae
+        if phases:
+            states = {**states, **_reset(operation, planned[k - 1], phases[-1], values)}
+        else:
+            states = {**states, **operation.resets}
+        held = {name: states[name] for name in operation.lowered.held}
+        length = _length(operation, durations)
         known = (shapes or {}).get(operation.name, {})
-        inputs = [
-            known[v.name] if v.name in known else given_shape(source, v.name, clock, limit, operation, nominal)
+        inputs = {
+            v.name: known.get(v.name) or given_shape(source, v.name, clock, length.limit, operation, length.nominal)
             for v, source in zip(dae.inputs, operation.inputs, strict=True)
-        ]
-        event = operation.event if fixed is None else None
+        }
+        ends = (stops or {}).get(operation.name, np.zeros(0))
         try:
-            longest = nominal if event is not None else limit
-            ends = (stops or {}).get(operation.name, np.zeros(0))
-            pieces = _pieces(inputs, limit, longest, ends)
-            spread = int(np.ceil(points * limit / longest))
-            trajectory = integrate(dae, x, p, clock, pieces, event, spread, independent, tolerance)
+            trajectory = integrate(
+                dae,
+                np.array([states[v.name] for v in dae.states]),
+                parameters_of(operation, values, held),
+                clock,
+                pieces_of(list(inputs.values()), length.limit, length.stretch, ends),
+                operation.event if length.open else None,
+                int(np.ceil(points * length.limit / length.stretch)),
+                independent,
+                tolerance,
+            )
         except IntegrationError as error:
-            partial = error.solution
-            if partial is not None:
-                phases.append(_result(operation, partial, held, {}))
-            raise StoppedRun(tuple(phases), str(error)) from None
-        result = _result(
-            operation, trajectory, held, dict(zip([v.name for v in dae.inputs], inputs, strict=True)), limit
-        )
-        phases.append(result)
+            if error.solution is not None:
+                phases.append(_result(operation, error.solution, held, inputs, length.limit))
+            raise StoppedRunError(tuple(phases), str(error)) from None
+        phases.append(_result(operation, trajectory, held, inputs, length.limit))
         if not trajectory.reached:
             assert operation.event is not None
-            raise StoppedRun(
+            raise StoppedRunError(
                 tuple(phases),
-                f"Phase {operation.name!r}: {operation.event.text} is not met within {limit:g} {dae.time}, the longest "
-                f"the phase may last.\n  Raise the upper limit of its duration, or check the condition.",
+                f"Phase {operation.name!r}: {operation.event.text} is not met within {length.limit:g} {dae.time}, "
+                f"the longest the phase may last.\n"
+                f"  Raise the upper limit of its duration, or check the condition.",
             )
         states |= {v.name: float(row[-1]) for v, row in zip(dae.states, trajectory.x, strict=True)}
-        clock, previous = float(trajectory.time[-1]), result
+        clock = float(trajectory.time[-1])
     return tuple(phases)
 
 
-def given_shape(
-    source: Signal | Pieces | Decided,
-    name: str,
-    clock: float,
-    duration: float,
-    operation: Operation,
-    nominal: float,
-) -> tuple[Profile, Array]:
-    """Shape and values of an input over a phase; decisions stand at their guess."""
-    if isinstance(source, Decided):
-        shape = profile_of(source.pieces, nominal, not operation.duration.free)
-        if isinstance(source.guess, Signal):
-            guessed = source.guess.over(clock, duration)
-            return guessed
-        return shape, np.full(shape.count, source.guess)
-    if isinstance(source, Pieces):
-        shape = profile_of(source, nominal, not operation.duration.free)
-        values = np.asarray(source.values, dtype=float)
-        if len(values) != shape.count:
-            raise SpecificationError(f"inputs: {name} has {len(values)} values, its pieces need {shape.count}.")
-        return shape, values
-    if not source.is_constant and source.times[0] > clock + 1e-9 * max(duration, 1.0):
-        raise SpecificationError(
-            f"Phase {operation.name!r}: {name} has no trajectory before t = {source.times[0]:g}, the phase begins at {clock:g}."
-        )
-    return source.over(clock, duration)
-
-
-def parameters_of(operation: Operation, values: Mapping[str, float], held: Mapping[str, float]) -> Array:
-    """The parameter vector of a phase: the plant's values, those fixed in the phase, then the held states."""
-    numbers = []
-    for variable in operation.lowered.dae.parameters:
-        name = variable.name
-        numbers.append(held[name] if name in held else operation.fixed.get(name, values.get(name, np.nan)))
-    return np.array(numbers, dtype=float)
-
-
-class StoppedRun(Exception):
+class StoppedRunError(Exception):
     """A run that ended early, with the phases it got through."""
 
     def __init__(self, phases: tuple[PhaseResult, ...], message: str):
@@ -206,104 +156,129 @@ class StoppedRun(Exception):
         self.phases, self.message = phases, message
 
 
-def _pieces(inputs: Sequence[tuple[Profile, Array]], duration: float, longest: float, stops: Array) -> list[Piece]:
-    """Stretches between jumps of any input, none longer than `longest`: where an event is looked for, output points must not
-    thin out because the phase may last long."""
-    chunks = np.linspace(0.0, 1.0, int(np.ceil(duration / longest - 1e-9)) + 1)
-    edges = np.unique(np.concatenate([chunks, stops, *(profile.kinks(values) for profile, values in inputs)]))
-    edges = edges[np.append(np.diff(edges) > 1e-13, True)]
-    middle = 0.5 * (edges[:-1] + edges[1:])
-    left, right = np.zeros((len(inputs), len(middle))), np.zeros((len(inputs), len(middle)))
-    for i, (profile, values) in enumerate(inputs):
-        k = profile.piece_of(middle)
-        left[i], right[i] = profile.at(values, edges[:-1], k), profile.at(values, edges[1:], k)
-    widths = np.diff(edges) * duration
-    return [Piece(float(width), left[:, i], right[:, i]) for i, width in enumerate(widths)]
+def parameters_of(operation: Operation, values: Mapping[str, float], held: Mapping[str, float]) -> Array:
+    """The parameter vector of a phase: the plant's values, those fixed in the phase, and the held states."""
+    known = {**operation.fixed, **held}
+    names = [variable.name for variable in operation.lowered.dae.parameters]
+    return np.array([known[name] if name in known else values[name] for name in names], dtype=float)
+
+
+@dataclass(frozen=True)
+class _Length:
+    """How long a phase is integrated: up to `limit`, where it is `open` until its event; pieces divide `nominal`."""
+
+    nominal: float
+    limit: float
+    open: bool
+
+    @property
+    def stretch(self) -> float:
+        """What the output points are spread over: they must not thin out because an open phase may last long."""
+        return max(self.nominal, self.limit / _MOST_STRETCHES)
+
+
+def _length(operation: Operation, durations: Mapping[str, float] | None) -> _Length:
+    planned = operation.duration
+    if durations is not None and operation.name in durations:
+        return _Length(durations[operation.name], durations[operation.name], False)
+    if operation.event is not None:
+        return _Length(planned.guess, planned.upper, True)
+    return _Length(planned.guess, planned.guess, False)
 
 
 def _reset(
-    operation: Operation,
-    states: dict[str, float],
-    previous: PhaseResult | None,
-    values: Mapping[str, float],
-    plant: Flowsheet,
+    operation: Operation, before: Operation, result: PhaseResult, values: Mapping[str, float]
 ) -> dict[str, float]:
-    fresh = dict(states)
+    """The states that are set when a phase begins; functions of the previous end all see the same end."""
+    t, p = result.trajectory, parameters_of(before, values, result.held)
+    end = (t.time[-1], t.x[:, -1], t.z[:, -1], t.u[:, -1], p)
+    fresh = {}
     for name, value in operation.resets.items():
-        if isinstance(value, float):
-            fresh[name] = value
-        else:
-            assert previous is not None
-            t = previous.trajectory
-            held = previous.held
-            p = np.array([held.get(n, values.get(n, np.nan)) for n in previous_parameters(plant, previous)])
-            fresh[name] = float(value(t.time[-1], t.x[:, -1], t.z[:, -1], t.u[:, -1], p))
+        fresh[name] = value if isinstance(value, float) else float(value(*end))
+        if not np.isfinite(fresh[name]):
+            raise SpecificationError(
+                f"Phase {operation.name!r}: start of {name}: expected a finite number, "
+                f"the function gives {fresh[name]!r} at the end of {before.name!r}."
+            )
     return fresh
 
 
-def previous_parameters(plant: Flowsheet, previous: PhaseResult) -> list[str]:
-    """Names of a phase's parameter vector."""
-    return [n for n, s in plant.scalars.items() if s.kind == "parameter"] + list(previous.held)
-
-
 def _result(
-    operation: Operation,
-    trajectory: Trajectory,
-    held: Mapping[str, float],
-    shapes: Shapes,
-    limit: float | None = None,
+    operation: Operation, trajectory: Trajectory, held: Mapping[str, float], shapes: Shapes, limit: float
 ) -> PhaseResult:
     dae = operation.lowered.dae
-    if limit is not None and shapes:
-        share = trajectory.duration / limit
-        if share < 1.0 - 1e-12:  # an event cut the phase short: shapes are fractions of what was run
-            shapes = {name: _cut(profile, values, share) for name, (profile, values) in shapes.items()}
+    share = trajectory.duration / limit
+    if 0.0 < share < 1.0 - 1e-12:  # cut short by an event: shapes are fractions of what was run
+        shapes = {name: cut(profile, values, share) for name, (profile, values) in shapes.items()}
     names = (tuple(v.name for v in group) for group in (dae.states, dae.algebraics, dae.inputs, dae.outputs))
     return PhaseResult(operation.name, trajectory, *names, held=dict(held), shapes=shapes)
 
 
-def _cut(profile: Profile, values: Array, share: float) -> tuple[Profile, Array]:
-    """The part of an input up to a fraction of its span, as a shape of its own."""
-    edges = np.append(profile.edges[profile.edges < share * (1.0 - 1e-12)], share)
-    k = profile.piece_of(0.5 * (edges[:-1] + edges[1:]))
-    left, right = profile.at(values, edges[:-1], k), profile.at(values, edges[1:], k)
-    return Profile.broken(edges / share), np.column_stack([left, right]).ravel()
+def _check_starts(starts: Mapping[str, float], planned: Sequence[Operation]) -> None:
+    """Every state has a start when its unit operation first becomes active; at rest it needs none."""
+    known = {name for name, value in starts.items() if np.isfinite(value)}
+    for operation in planned:
+        known |= set(operation.resets)
+        for variable in operation.lowered.dae.states:
+            if variable.name not in known:
+                raise SpecificationError(
+                    f"Phase {operation.name!r}: state {variable.name} has no start.\n"
+                    f"  Declare State(..., start=...), give it as a keyword of its unit operation, "
+                    f"or set it by Phase(start={{{variable.name}: ...}})."
+                )
 
 
-def _check_starts(states: Mapping[str, float], planned: Sequence[Operation]) -> None:
-    first = planned[0].resets
-    for name, value in states.items():
-        set_later = name in planned[0].lowered.held and any(name in o.resets for o in planned)
-        if not np.isfinite(value) and name not in first and not set_later:
-            raise SpecificationError(
-                f"state {name} has no start. Declare State(..., start=...), give it as a keyword of its unit "
-                f"operation, or set it by Phase(start={{{name}: ...}})."
-            )
+def _check_accuracy(points: int, tolerance: float) -> None:
+    if isinstance(points, bool) or not isinstance(points, int | np.integer) or points < 1:
+        raise SpecificationError(f"points must be a whole number of at least 1, got {points!r}.")
+    if not isinstance(tolerance, float) or not 0.0 < tolerance < 1.0:
+        raise SpecificationError(f"tolerance must be a number between 0 and 1, such as 1e-8, got {tolerance!r}.")
 
 
-def _given(plan: Solution) -> dict[str, Any]:
-    """Stand-ins for the inputs of a loaded plan: its shapes hold the values."""
-    return {name: 0.0 for phase in plan.phases for name in phase.shapes}
+def _source_of(plan: Solution, plant: Flowsheet | None, recipe: Recipe | None, inputs: Mapping[str, Any]) -> Source:
+    """What a plan is replayed on. A loaded plan holds the values of its inputs phase by phase, and no functions."""
+    source = plan.source
+    plant = plant or (source.plant if source is not None else None)
+    recipe = recipe or (source.recipe if source is not None else None)
+    if plant is None or recipe is None:
+        raise SpecificationError("replay: a plan that was loaded from a file needs replay(plan, plant, recipe).")
+    planned, asked = list(plan.duration), [phase.name for phase in recipe]
+    if planned != asked:
+        raise SpecificationError(
+            f"replay: the plan's phases are {', '.join(planned) or 'none'}, the recipe's {', '.join(asked)}.\n"
+            f"  Give a recipe with the same phases."
+        )
+    plant = plant.with_values(plan.decided)
+    if source is not None:
+        return Source(plant, recipe, {**source.inputs, **inputs}, source.free)
+    phases = []
+    for phase, result in zip(recipe, plan.phases, strict=True):
+        kept = {name: 0.0 for name in result.shapes if name not in phase.fixed}  # the shape holds the values
+        phases.append(replace(phase, inputs={**phase.inputs, **kept}))
+    return Source(plant, Recipe(*phases), inputs, {})
 
 
-def _solution(
-    plant: Flowsheet,
-    phases: tuple[PhaseResult, ...],
-    status: Status,
-    began: float,
-    source: Source,
-    message: str,
-) -> Solution:
+def _solution(source: Source, strict: bool, run: Callable[[], tuple[PhaseResult, ...]], prefix: str = "") -> Solution:
+    """A run as a solution, or what was reached of it."""
+    began = time.perf_counter()
+    message, status = "", Status.SOLVED
+    try:
+        phases = run()
+    except StoppedRunError as stop:
+        phases, message, status = stop.phases, f"{prefix}{stop.message}", Status.FAILED
     seconds = time.perf_counter() - began
-    return Solution(
+    solution = Solution(
         kind="simulation",
-        time=plant.time,
-        units={name: measure.label for name, measure in plant.measures.items()},
+        time=source.plant.time,
+        units={name: measure.label for name, measure in source.plant.measures.items()},
         phases=phases,
-        values=dict(plant.values),
+        values=dict(source.plant.values),
         status=status,
         stats={"seconds_total": seconds},
-        start_report=(Rung("simulation", seconds, status.value),),
+        start_report=(Rung("simulation", seconds, message.partition("\n")[0] or "complete"),),
         message=message,
         source=source,
     )
+    if strict and not status.ok:
+        raise SolveError(message, solution)
+    return solution

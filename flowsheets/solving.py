@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from titer.flowsheets.certificate import VIOLATION, certify
+from titer.flowsheets.climbing import climb
+from titer.flowsheets.ladder import Ladder
 from titer.flowsheets.problem import Problem
+from titer.flowsheets.results import read
 from titer.flowsheets.start import Started, start
 from titer.numerics.grid import Grid
 from titer.numerics.solution import Certificate, Solution
@@ -28,13 +32,15 @@ def solve(
     solver: Ipopt | Fatrop,
     start_from: Solution | None = None,
     starts: int | None = None,
+    seed: int = 0,
+    refine: float | None = None,
 ) -> Solved:
     """Solve a problem; where its grid leaves the elements open, refine them until a replay agrees to `ACCURACY`.
 
     A failed solve is returned, not raised. Raises SpecificationError for a bad problem, SolveError where none can
     start.
     """
-    started = start(problem, solver, start_from, starts)
+    started = start(problem, solver, start_from, starts, seed=seed)
     certificates = _certificates(started)
     refinable = problem.grid.elements is None and len(problem.runs) == 1
     for _ in range(_REFINEMENTS if refinable else 0):
@@ -46,6 +52,20 @@ def solve(
             break
         started, certificates = refined, _certificates(refined)
     return Solved(started, _with_certificates(started, certificates))
+
+
+def with_limits(solved: Solved, limits: Mapping[str, tuple[float, float]]) -> Solved:
+    """The same problem with other limits on named terms, solved from its solution; nothing is built again."""
+    before = solved.started
+    engine = before.engine.limited(limits)
+    assembled = replace(before.assembled, nlp=engine.nlp)
+    ladder = Ladder()
+    reached = climb(engine, before.outcome.w, before.scaling)
+    ladder.report(reached.steps)
+    stats = {**before.solutions[0].stats, "iterations": reached.outcome.iterations}
+    solutions = tuple(read(assembled, r, reached.outcome, ladder.rungs, stats) for r in range(len(before.solutions)))
+    started = replace(before, assembled=assembled, engine=engine, reached=reached, solutions=solutions, ladder=ladder)
+    return Solved(started, _with_certificates(started, _certificates(started)))
 
 
 def _wants_finer(certificate: Certificate) -> bool:
@@ -77,6 +97,12 @@ def _with_certificates(started: Started, certificates: tuple[Certificate, ...]) 
         stats["seconds_certificate"] = started.ladder.seconds("certificate")
         stats["seconds_total"] = started.ladder.elapsed
         solutions.append(
-            replace(solution, certificate=certificate, stats=stats, start_report=tuple(started.ladder.rungs))
+            replace(
+                solution,
+                certificate=certificate,
+                stats=stats,
+                start_report=tuple(started.ladder.rungs),
+                iterate=started,
+            )
         )
     return tuple(solutions)

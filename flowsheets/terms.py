@@ -32,7 +32,8 @@ class _Addable:
     def __truediv__(self, divisor: float) -> Sum:
         if not isinstance(divisor, int | float | np.number) or not divisor:
             raise SpecificationError(
-                f"a term is divided by a number other than zero, got {divisor!r}. Put everything else inside its function."
+                f"a term is divided by a number other than zero, got {divisor!r}. "
+                f"Put everything else inside its function."
             )
         return self * (1.0 / divisor)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from titer.flowsheets.declared import Declared
 from titer.flowsheets.names import ArrayName, Label, elements_of
 from titer.flowsheets.symbol import Symbol, symbol_array
-from titer.numerics.errors import SpecificationError, unknown
+from titer.numerics.errors import NotActiveError, SpecificationError, unknown
 
 Sets = tuple[tuple[Label, ...], ...]
 
@@ -18,6 +18,8 @@ class View:
 
     `absent`: names that are known but have no value here, with the reason. `sets`: the index sets of arrays.
     """
+
+    _error_of_absent: ClassVar[type[SpecificationError]] = SpecificationError
 
     def __init__(
         self,
@@ -35,7 +37,7 @@ class View:
         if key in entries:
             return entries[key]
         if key in absent:
-            raise SpecificationError(f"{what}.{key}: {absent[key]}")
+            raise self._error_of_absent(f"{what}.{key}: {absent[key]}")
         raise SpecificationError(unknown(f"{what}: variable", key, entries))
 
     def __setattr__(self, key: str, value: Any) -> None:
@@ -46,6 +48,10 @@ class View:
 
     def __getitem__(self, name: str) -> Any:
         """By qualified name below this view: `v["reactor.c[3,product]"]`."""
+        if not isinstance(name, str):
+            raise SpecificationError(
+                f'{self.__dict__["_what"]}[{name!r}]: expected a name such as reactor.T or "reactor.T".'
+            )
         path, bracket, inside = name.partition("[")
         *owners, last = path.split(".")
         view: Any = self
@@ -63,6 +69,12 @@ class View:
 
     def __dir__(self) -> list[str]:
         return list(self.__dict__["_entries"])
+
+
+class RestingView(View):
+    """A unit operation, or a part of one, that is idle: reading what it lacks raises NotActiveError."""
+
+    _error_of_absent = NotActiveError
 
 
 class UnitView(View):

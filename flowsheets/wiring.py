@@ -83,6 +83,7 @@ def wire_run(
     run = wiring.problem.runs[r]
     links = wiring.links
     where: dict[str, Wire | float] = {n: s.start for n, s in run.plant.scalars.items() if s.kind == State.kind}
+    where |= _decided_starts(wiring, 0 if shared is not None else r)
     last = {id(total.term): p.terms for p in placements for total in p.terms.totals}
     knows_time = _reads_time(placements)
     clock: Wire | float = 0.0
@@ -92,7 +93,7 @@ def wire_run(
         _wire_parameters(wiring, placement, plant_block, where)
         _wire_duration(wiring, placement, twin)
         _wire_inputs(wiring, placement, placements[k - 1] if k else None, twin)
-        _wire_start(wiring, placement, placements[k - 1] if k else None, where, twin)
+        _wire_start(wiring, placement, placements[k - 1] if k else None, where)
         links.append(
             _fixed(block.slot("clock"), clock, "clock")
             if isinstance(clock, float)
@@ -105,6 +106,23 @@ def wire_run(
             residual = _at_end(placement, operation.event.function)
             links.append(_rows(residual, _end_wires(block), 0.0, 0.0, [operation.event.text], block.name, 1.0))
         _wire_terms(wiring, placement, last)
+
+
+def starts_block(r: int) -> str:
+    """The name of the block that holds the decided initial states of run `r`."""
+    return f"starts {r + 1}"
+
+
+def _decided_starts(wiring: Wiring, r: int) -> dict[str, Wire]:
+    """Decided initial states of run `r`, wherever its phases first read them: active, or held at rest."""
+    numbers = [n for n in wiring.numbers if n.kind == State.kind]
+    block = slots_block(starts_block(r), **{n.name: 1 for n in numbers})
+    if all(other.name != block.name for other in wiring.blocks):
+        wiring.blocks.append(block)
+        for number in numbers:
+            columns = _columns([f"{number.name} at the start"], number.lower, number.upper)
+            wiring.links.append(Decide(block.slot(number.name), columns))
+    return {n.name: block.slot(n.name) for n in numbers}
 
 
 def _wire_parameters(
@@ -183,15 +201,10 @@ def _is_linear(placement: Placement, name: str) -> bool:
 
 
 def _wire_start(
-    wiring: Wiring,
-    placement: Placement,
-    before: Placement | None,
-    where: Mapping[str, Wire | float],
-    twin: Placement | None,
+    wiring: Wiring, placement: Placement, before: Placement | None, where: Mapping[str, Wire | float]
 ) -> None:
     block, operation = placement.block, placement.operation
     slot = block.slot("start")
-    decided = {n.name: n for n in wiring.numbers if n.kind == State.kind}
     for i, variable in enumerate(placement.dae.states):
         name, cell = variable.name, slot[i]
         reset = operation.resets.get(name)
@@ -213,12 +226,6 @@ def _wire_start(
             wiring.links.append(
                 _rows(row, (*_end_wires(before.block), cell), 0.0, 0.0, [f"{name} reset"], block.name, 0.0)
             )
-        elif before is None and name in decided:
-            if twin is not None:
-                wiring.links.append(Same(cell, twin.block.slot("start")[i]))
-            else:
-                number = decided[name]
-                wiring.links.append(Decide(cell, _columns([name], number.lower, number.upper, block.name, 0.0)))
         else:
             wiring.links.append(_carry(cell, where.get(name, 0.0), name))
 

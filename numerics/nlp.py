@@ -203,6 +203,17 @@ class Nlp:
         upper = np.concatenate([np.zeros(0), *(np.tile(b.upper, b.copies) for b in self.batches)])
         return (lower, upper) if self.rows_order is None else (lower[self.rows_order], upper[self.rows_order])
 
+    def limited(self, limits: Mapping[str, tuple[float, float]]) -> Nlp:
+        """The same problem with other bounds (lower, upper) on the rows of these names."""
+        batches = []
+        for batch in self.batches:
+            lower, upper = batch.lower.copy(), batch.upper.copy()
+            for i in range(batch.rows if batch.copies else 0):
+                if batch.labels.texts[i] in limits:
+                    lower[i], upper[i] = limits[batch.labels.texts[i]]
+            batches.append(replace(batch, lower=lower, upper=upper))
+        return replace(self, batches=tuple(batches))
+
     def column_name(self, i: int, times: Mapping[str, tuple[float, float]] | None = None) -> str:
         """What column i is: `reactor.T @ react, t = 742`; `times` gives (start, duration) of each phase."""
         return _name_at(self.labels, i, times)

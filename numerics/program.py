@@ -7,6 +7,7 @@ of columns, rows and objective are arguments: a problem is rescaled without bein
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -40,6 +41,12 @@ class Program:
         n, m = self.nlp.columns, self.nlp.rows
         x, p = ca.MX.sym("x", n), ca.MX.sym("p", len(self.nlp.data) + n + m + 1)
         object.__setattr__(self, "arguments", (x, p))
+
+    def of(self, nlp: Nlp) -> Program:
+        """The same functions for a problem that differs in bounds only."""
+        other = copy.copy(self)
+        object.__setattr__(other, "nlp", nlp)
+        return other
 
     def parameters(self, scaling: Scaling, data: Array | None = None) -> ca.DM:
         """The parameter vector."""

@@ -1,10 +1,9 @@
-"""What came out? A `Solution`: trajectories by name, phase by phase, with how they were found and how far to trust them."""
+"""What came out? A `Solution`: trajectories by name, with how they were found and how far they can be trusted."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class PhaseResult:
-    """One phase: names and values of everything that has a trajectory, states held at rest, and the shape of the inputs."""
+    """One phase: names and values of what has a trajectory, states held at rest, and the shape of the inputs."""
 
     name: str
     trajectory: Trajectory
@@ -44,12 +43,9 @@ class PhaseResult:
         for name, value in self.held.items():
             yield name, np.full(len(t.time), value)
 
-    def value(self, name: str) -> Array:
-        """Values of one name, NaN where the phase does not know it."""
-        for key, values in self.columns():
-            if key == name:
-                return values
-        return np.full(len(self.trajectory.time), np.nan)
+    def table(self) -> dict[str, Array]:
+        """Values (points,) by name."""
+        return dict(self.columns())
 
 
 @dataclass(frozen=True)
@@ -102,10 +98,11 @@ class Certificate:
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """A simulation or an optimum. `run[name]` is a Series over time; `frame()`, `at_end(name)`, `duration`, `plot()`, `save(path)`.
+    """A simulation or an optimum: `run[name]` is a Series over time.
 
-    Times are the recipe's, in `time`; where a phase resets a state or an input jumps, a time stands twice.
-    `values`: parameters and initial states, decided ones included. `source`: what replays it (not saved).
+    `frame()`, `at_end(name)`, `duration`, `plot()`, `save(path)`. Times are the recipe's, in `time`; where a phase
+    resets a state or an input jumps, a time stands twice. `values`: parameters and initial states, decided ones
+    included. `source` (what replays it) and `iterate` (the solver's last point) are not saved.
     """
 
     kind: str
@@ -135,40 +132,30 @@ class Solution:
 
     def __getitem__(self, name: str) -> Any:
         """Series over time; for an array's name, a frame of its elements. Raises SpecificationError."""
-        elements = getattr(name, "elements", None)
-        if elements is not None:
-            return self.frame()[[str(e) for e in elements]]
-        if name not in self.names:
-            raise SpecificationError(f"solution: {unknown('name', name, self.names)}")
-        import pandas as pd
-
-        time = np.concatenate([phase.trajectory.time for phase in self.phases])
-        values = np.concatenate([phase.value(str(name)) for phase in self.phases])
-        return pd.Series(values, index=pd.Index(time, name=f"time [{self.time}]"), name=str(name))
+        elements = _elements(name)
+        for each in elements:
+            if each not in self.names:
+                raise SpecificationError(f"solution: {unknown('name', each, self.names)}")
+        frame = self._frame(self.phases, elements)
+        return frame if hasattr(name, "elements") else frame[elements[0]]
 
     def frame(self, phase: str | None = None) -> pd.DataFrame:
-        """Everything over time, of all phases or of one."""
-        import pandas as pd
+        """Everything over time, of all phases or of one. Raises SpecificationError for an unknown phase."""
+        chosen = self._chosen(phase, "frame")
+        return self._frame(chosen, tuple(dict.fromkeys(name for p in chosen for name, _ in p.columns())))
 
-        chosen = [p for p in self.phases if phase is None or p.name == phase]
-        if not chosen:
-            raise SpecificationError(f"frame: {unknown('phase', phase, [p.name for p in self.phases])}")
-        names = list(dict.fromkeys(name for p in chosen for name, _ in p.columns()))
-        time = np.concatenate([p.trajectory.time for p in chosen])
-        index = pd.Index(time, name=f"time [{self.time}]")
-        columns = {}
-        for name in names:
-            columns[name] = np.concatenate([p.value(name) for p in chosen])
-        return pd.DataFrame(columns, index=index)
+    def at_end(self, name: str, phase: str | None = None) -> Any:
+        """A value at the end of the recipe, or of a phase; for an array's name, an array of them (elements,).
 
-    def at_end(self, name: str, phase: str | None = None) -> float:
-        """A value at the end of the recipe, or of a phase."""
-        chosen = [p for p in self.phases if phase is None or p.name == phase]
-        if not chosen:
-            raise SpecificationError(f"at_end: {unknown('phase', phase, [p.name for p in self.phases])}")
-        if name not in self.names:
-            raise SpecificationError(f"at_end: {unknown('name', name, self.names)}")
-        return float(chosen[-1].value(str(name))[-1])
+        NaN for what a unit operation at rest does not have. Raises SpecificationError for an unknown name or phase.
+        """
+        chosen = self._chosen(phase, "at_end")
+        for each in _elements(name):
+            if each not in self.names:
+                raise SpecificationError(f"at_end: {unknown('name', each, self.names)}")
+        table = chosen[-1].table()
+        ends = [float(table[each][-1]) if each in table else float("nan") for each in _elements(name)]
+        return np.array(ends) if hasattr(name, "elements") else ends[0]
 
     def plot(self, names: Sequence[str] | None = None) -> Figure:
         """A picture: one panel per unit of measure, all named trajectories (default: states, algebraics and inputs)."""
@@ -177,83 +164,33 @@ class Solution:
         return plot_solution(self, names)
 
     def save(self, path: str | Path) -> Path:
-        """Write one file (NumPy's .npz with a JSON of the facts, no pickle); `Solution.load` reads it."""
-        path = Path(path)
-        path = path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
-        arrays: dict[str, Array] = {}
-        phases = []
-        for k, phase in enumerate(self.phases):
-            t = phase.trajectory
-            for key in ("time", "x", "z", "u", "y"):
-                arrays[f"{k}.{key}"] = getattr(t, key)
-            for i, (profile, values) in enumerate(phase.shapes.values()):
-                for key, array in zip(
-                    ("edges", "left", "right"), (profile.edges, profile.left, profile.right), strict=True
-                ):
-                    arrays[f"{k}.shape{i}.{key}"] = array
-                arrays[f"{k}.shape{i}.values"] = np.asarray(values, dtype=float)
-            phases.append(
-                {
-                    "name": phase.name, "states": phase.states, "algebraics": phase.algebraics,
-                    "inputs": phase.inputs, "outputs": phase.outputs, "held": dict(phase.held),
-                    "shapes": list(phase.shapes), "reached": bool(t.reached),
-                }
-            )  # fmt: skip
-        certificate = None
-        if self.certificate is not None:
-            certificate = {k: _plain(getattr(self.certificate, k)) for k in Certificate.__dataclass_fields__}
-        facts = {
-            "format": 1, "kind": self.kind, "time": self.time, "units": dict(self.units), "phases": phases,
-            "values": _plain(self.values), "status": self.status.name, "objective": self.objective,
-            "decided": _plain(self.decided), "stats": _plain(self.stats), "message": self.message,
-            "start_report": [[r.name, r.seconds, r.result] for r in self.start_report],
-            "certificate": certificate,
-        }  # fmt: skip
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            np.savez_compressed(file, facts=np.array(json.dumps(facts)), **arrays)  # type: ignore[arg-type]
-        return path
+        """Write one file, `path` with the ending .npz, and return where it is; `Solution.load` reads it."""
+        from titer.numerics.archive import save
+
+        return save(self, path)
 
     @staticmethod
     def load(path: str | Path) -> Solution:
-        """Read what `save` wrote. Raises SpecificationError where the file is something else."""
-        path = Path(path)
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = {key: stored[key] for key in stored.files}
-            facts = json.loads(str(arrays["facts"]))
-        except (OSError, ValueError, KeyError) as error:
-            raise SpecificationError(f"{path.name} is no saved titer solution: {error}") from None
-        phases = []
-        for k, entry in enumerate(facts["phases"]):
-            parts = {key: arrays[f"{k}.{key}"] for key in ("time", "x", "z", "u", "y")}
-            shapes = {}
-            for i, name in enumerate(entry["shapes"]):
-                profile = Profile(*(arrays[f"{k}.shape{i}.{key}"] for key in ("edges", "left", "right")))
-                shapes[name] = (profile, arrays[f"{k}.shape{i}.values"])
-            groups = (tuple(entry[key]) for key in ("states", "algebraics", "inputs", "outputs"))
-            phases.append(
-                PhaseResult(
-                    entry["name"],
-                    Trajectory(**parts, reached=entry["reached"]),
-                    *groups,
-                    held=entry["held"],
-                    shapes=shapes,
-                )
-            )
-        certificate = facts["certificate"]
-        if certificate is not None:
-            certificate = Certificate(**{**certificate, "relaxed": tuple(certificate["relaxed"])})
-        return Solution(
-            kind=facts["kind"], time=facts["time"], units=facts["units"], phases=tuple(phases),
-            values=facts["values"], status=Status[facts["status"]], objective=facts["objective"],
-            decided=facts["decided"], stats=facts["stats"], message=facts["message"],
-            start_report=tuple(Rung(*rung) for rung in facts["start_report"]), certificate=certificate,
-        )  # fmt: skip
+        """Read what `save` wrote. Raises SpecificationError where there is no such file, or it is something else."""
+        from titer.numerics.archive import load
 
-    def with_(self, **changes: Any) -> Solution:
-        """The same with some fields replaced."""
-        return replace(self, **changes)
+        return load(path)
+
+    def _chosen(self, phase: str | None, what: str) -> tuple[PhaseResult, ...]:
+        names = [p.name for p in self.phases]
+        if phase is not None and phase not in names:
+            raise SpecificationError(f"{what}: {unknown('phase', phase, names)}")
+        if not self.phases:
+            raise SpecificationError(f"{what}: the run stopped before its first step.\n  {self.message}")
+        return tuple(p for p in self.phases if phase in (None, p.name))
+
+    def _frame(self, phases: Sequence[PhaseResult], names: Sequence[str]) -> pd.DataFrame:
+        import pandas as pd
+
+        tables = [(p.table(), np.full(len(p.trajectory.time), np.nan)) for p in phases]
+        time = np.concatenate([p.trajectory.time for p in phases])
+        columns = {name: np.concatenate([table.get(name, empty) for table, empty in tables]) for name in names}
+        return pd.DataFrame(columns, index=pd.Index(time, name=f"time [{self.time}]"))
 
     def __repr__(self) -> str:
         durations = ", ".join(f"{k} {v:.6g}" for k, v in self.duration.items())
@@ -261,13 +198,6 @@ class Solution:
         return f"<{self.kind}: {self.status.name.lower()}{objective}; {durations} {self.time}>"
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    return value
+def _elements(name: str) -> tuple[str, ...]:
+    """The names that a name stands for: an array's elements, else itself."""
+    return tuple(str(each) for each in getattr(name, "elements", (name,)))

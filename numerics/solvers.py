@@ -5,9 +5,10 @@ Success is judged from the numbers: the optimality conditions are recomputed fro
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -108,6 +109,19 @@ class Engine:
         else:
             self._solvers = {Manner.NEAR: _ipopt(self.program, solver, Manner.NEAR)}
         self.seconds = time.perf_counter() - began
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A worker process builds its own: cheaper than sending compiled functions, and always possible.
+        return Engine, (self.nlp, self.solver)
+
+    def limited(self, limits: Mapping[str, tuple[float, float]]) -> Engine:
+        """The same engine, nothing rebuilt, with other bounds (lower, upper) on the rows of these names."""
+        other = copy.copy(self)
+        other.nlp = self.nlp.limited(limits)
+        other.program = self.program.of(other.nlp)
+        if self._chain is not None:
+            other._chain = replace(self._chain, nlp=self._chain.nlp.limited(limits))
+        return other
 
     def scaling(self, w: Array, sizes: Array, data: Array | None = None) -> Scaling:
         """Factors such that the largest scaled derivative of each kind of row, and of the objective, is 1."""

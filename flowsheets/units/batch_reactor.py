@@ -25,6 +25,7 @@ class BatchReactor(Unit):
         dH_i            heats of reaction [J/mol], negative where heat is released
         rhoCp           volumetric heat capacity [J/L/K]
         UA_V            heat-transfer coefficient times area per volume [J/L/s/K]
+        R               gas constant [J/mol/K]
         r_i             rates of reaction [mol/L/s]
         Q_j, Q_r        heat from the jacket and from the reactions [J/L/s]
 

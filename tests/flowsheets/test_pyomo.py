@@ -37,6 +37,7 @@ from titer.flowsheets.measure import Measure
 from titer.flowsheets.pyomo import component_of, initialize, name_of, solve_pyomo, trajectories, value_of
 from titer.flowsheets.pyomo_moments import moments_of
 from titer.flowsheets.pyomo_reading import unit_of
+from titer.flowsheets.terms import AtTimes
 from titer.flowsheets.units import BatchReactor
 from titer.numerics import Grid, Ipopt, Points
 from titer.numerics.errors import SolveError, SpecificationError
@@ -159,6 +160,7 @@ TRAIN = (
         ],
     },
 )  # fmt: skip
+GIVEN = (vessel.load, vessel.type, tank.feed.flow, *tank.feed.c)
 PROBLEMS = {"benchmark": BENCHMARK, "reactor": REACTOR, "train": TRAIN}
 
 
@@ -177,6 +179,31 @@ def test_pyomo_finds_the_optimum_that_titer_finds(problem, points):
     last = plan.phases[-1]
     for name in last.states:
         assert value_of(model, name) == pytest.approx(plan.at_end(name), rel=1e-4, abs=1e-6)
+
+
+def test_a_plan_is_a_start_and_nothing_is_left_to_do():
+    plant, recipe, terms = TRAIN
+    plan = optimize(plant, recipe, grid=Grid(8), solver=Ipopt(tolerance=1e-9), **terms)
+    model = plant.to_pyomo(recipe, Grid(8), **terms)
+    initialize(model, plan)
+    assert pyo.value(model.objective) == pytest.approx(plan.objective, rel=1e-5)
+    warm = {"ipopt.mu_init": 1e-8, "ipopt.bound_push": 1e-9, "ipopt.bound_frac": 1e-9}
+    outcome = solve_pyomo(model, options=warm)
+    assert outcome.objective == pytest.approx(plan.objective, rel=1e-6)
+    assert outcome.iterations < 15
+    with pytest.raises(SpecificationError, match="the solution has no phase 'other', it has react, transfer"):
+        initialize(train.to_pyomo(Recipe(Phase("other", 1.0)), inputs=dict.fromkeys(GIVEN, 0.1)), plan)
+
+
+def test_data_are_fitted_through_pyomo_too():
+    recipe = Recipe(Phase("a", duration=900.0), Phase("b", duration=900.0))
+    times, truth = np.array([0.0, 300.0, 900.0, 1500.0, 1800.0]), np.array([0.0, 0.1, 0.4, 0.6, 0.65])
+    data = AtTimes(lambda v: v.reactor.c_B, times=times, measured=truth, deviations=np.full(5, 0.01))
+    terms = {"free": {reactor.k0_1: Free(2e9, 1e8, 1e10)}, "minimize": data, "inputs": {reactor.T_j: 334.0}}
+    plan = optimize(REACTOR[0], recipe, grid=Grid(10), **terms)
+    model = REACTOR[0].to_pyomo(recipe, Grid(10), **terms)
+    assert solve_pyomo(model).objective == pytest.approx(plan.objective, rel=1e-6)
+    assert value_of(model, reactor.k0_1) == pytest.approx(plan.values[reactor.k0_1], rel=1e-5)
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
@@ -292,5 +319,5 @@ def test_what_does_not_fit_is_said():
     with pytest.raises(SpecificationError, match=r"control reactor.T_j has no trajectory"):
         plant.to_pyomo(recipe)
     until = Recipe(Phase("react", Free(100, 10, 200), until=Reaches(reactor.c_B, 0.9, "rising")))
-    with pytest.raises(SolveError, match="the recipe cannot be simulated, so there is no start"):
+    with pytest.raises(SolveError, match="no start: the recipe cannot be simulated"):
         plant.to_pyomo(until, inputs={reactor.T_j: 334.0})
