@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from titer.cases.record import plain
 from titer.numerics.errors import DeclarationError, SpecificationError, unknown
+from titer.numerics.solution import Solution
 
 if TYPE_CHECKING:  # drawing is loaded by the cases that draw
     from matplotlib.figure import Figure
@@ -78,13 +79,19 @@ class Claim:
 class Outcome:
     """What a case found: claims, facts for results.json, figures by file name, and lines of its report.
 
-    A figure may be given as a function that draws it, called only after the claims are written.
+    A figure may be given as a function that draws it, called only after the claims are written. For the report:
+    `solutions` by name, the main one first; `sections` by title (frames, dicts, paragraphs); `sources` of values by
+    qualified name; `data` by name, whose hashes are noted.
     """
 
     claims: tuple[Claim, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
     figures: Mapping[str, Figure | Callable[[], Figure]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    solutions: Mapping[str, Solution] = field(default_factory=dict)
+    sections: Mapping[str, Any] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "claims", tuple(self.claims))
@@ -98,6 +105,9 @@ class Outcome:
         for name in self.figures:
             if not FILE_NAME.fullmatch(name):
                 raise DeclarationError(f"figure {name!r}: use letters, digits, - and _, it becomes a file name.")
+        for name, solution in self.solutions.items():
+            if not isinstance(solution, Solution):
+                raise DeclarationError(f"solution {name!r}: expected a Solution, got {type(solution).__name__}.")
 
     @property
     def ok(self) -> bool:

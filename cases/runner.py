@@ -1,10 +1,10 @@
-"""How is a case run? Progress and a table of claims on the screen; results.json and pictures in a folder."""
+"""How is a case run? Progress and a table of claims on the screen; results.json, a report and pictures in a folder."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DOTS_PER_INCH = 150
 WIDTH_OF_A_LOG = 120
+REPORT = "report.html"
 
 
 def run(
@@ -46,8 +47,11 @@ def run(
         record |= _found(outcome)
         write_json(results, record)
         _report(console, outcome)
+        drawn = {}
         for name, figure in outcome.figures.items():
-            record["pictures"].append(_draw(folder, name, figure))
+            drawn[name] = figure() if callable(figure) else figure
+            record["pictures"].append(_draw(folder, name, drawn[name]))
+        record["report"] = _hand_in(folder, chosen, complete, outcome, drawn)
         record["state"] = "holds" if outcome.ok else "fails"
     except BaseException as error:  # also Ctrl-C: an hour's claims are not lost to it
         record |= {"state": "error", "error": {"type": type(error).__name__, "message": str(error)}}
@@ -56,6 +60,7 @@ def run(
         record["seconds"] = round(time.perf_counter() - start, 3)
         write_json(results, record)
     _line(console, f"{folder}: {', '.join(['results.json', *record['pictures']])}; {record['seconds']:.1f} s")
+    _line(console, f"report: {folder / record['report']}")
     return outcome.ok
 
 
@@ -75,6 +80,7 @@ def _begin(chosen: Case, settings: Mapping[str, Any]) -> dict[str, Any]:
         "facts": {},
         "notes": [],
         "pictures": [],
+        "report": "",
         "progress": [],
         "versions": versions(),
         "seconds": 0.0,
@@ -114,14 +120,35 @@ def _shown(value: float) -> str:
     return f"{value:.8g}" if math.isfinite(value) else str(value)
 
 
-def _draw(folder: Path, name: str, figure: Figure | Callable[[], Figure]) -> str:
-    drawn = figure() if callable(figure) else figure
+def _draw(folder: Path, name: str, drawn: Figure) -> str:
     picture = folder / f"{name}.png"
     atomically(picture, lambda file: drawn.savefig(file, dpi=DOTS_PER_INCH, bbox_inches="tight"))
     import matplotlib.pyplot as plt
 
     plt.close(drawn)
+    drawn.set_layout_engine("none")  # the report draws it again, as it stands
     return picture.name
+
+
+def _hand_in(
+    folder: Path, chosen: Case, settings: Mapping[str, Any], outcome: Outcome, drawn: Mapping[str, Figure]
+) -> str:
+    """Write the report, to read and print, and its JSON; return its file name."""
+    from titer.flowsheets import report
+
+    written = report(
+        outcome.solutions,
+        folder / REPORT,
+        title=chosen.title,
+        claims=outcome.claims,
+        figures={name.replace("_", " ").capitalize(): figure for name, figure in drawn.items()},
+        settings=settings,
+        notes=outcome.notes,
+        sources=outcome.sources,
+        data=outcome.data,
+        sections={**outcome.sections, **({"Facts": outcome.facts} if outcome.facts else {})},
+    )
+    return written.name
 
 
 def _line(console: Console, text: str) -> None:

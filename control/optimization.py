@@ -40,17 +40,23 @@ def optimize(
 
     `free`: {control: PiecewiseConstant(10)}, {parameter or state: Free(guess, lower, upper)}; free durations stand in
     the recipe. `maximize` or `minimize`: AtStart, AtEnd, Integral, or a sum of them. `subject_to`: terms with limits.
-    `grid`: where None, elements follow the steps of a simulation. `inputs`: trajectories of what is not decided (of
-    what is: the value tried first). `start_from`: an earlier solution of the same recipe; without one the start is
-    simulated, nobody supplies a guess. `scenarios`: parameter values, e.g. [{reactor.k0_1: 1.8e9}, {...}]: one set of
-    decisions, the mean of the objectives, every limit in every scenario. `starts`: 1, 2, or None for a second start
-    where the first took under a second.
+    `inputs`: trajectories of what is not decided (of what is: the value tried first). `grid`: where None, elements
+    follow the steps of a simulation and are refined until a replay deviates by less than 1e-5; `refine`: refine and
+    coarsen any grid to this deviation, and let the switches of bang-bang inputs move to where they belong.
+    `start_from`: an earlier solution of the same recipe; without one the start is simulated, nobody supplies a guess.
+    `starts`: how many starts; the second in the other half of all bounds, the others at random by `seed`; None: a second
+    where the first took under a second. Where they disagree the best is taken, and `start_report` says so.
+    `scenarios`: parameter values, e.g. [{reactor.k0_1: 1.8e9}, {...}]: one set of decisions, the mean of the
+    objectives, every limit in every scenario.
 
-    Returns a `Solution` with `objective`, `duration`, `certificate`, `start_report`, `stats`. Raises
-    SpecificationError before any solve, SolveError (with the unfinished `solution`) after a failed one;
-    `strict=False` returns the failed solution instead. Method: simultaneous collocation (Biegler, Nonlinear
-    Programming, SIAM 2010), solved by IPOPT or fatrop.
+    Returns a `Solution` with `objective`, `duration`, `certificate`, `start_report`, `stats`. Raises SpecificationError
+    before any solve, SolveError (with the unfinished `solution`) after a failed one; `strict=False` returns the failed
+    solution instead. Method: simultaneous collocation (Biegler, Nonlinear Programming, SIAM 2010), by IPOPT or fatrop.
     """
+    if refine is not None and not (isinstance(refine, float) and 1e-10 <= refine < 1.0):
+        raise SpecificationError(
+            f"optimize: refine must be a replay deviation from 1e-10 to below 1, such as 1e-6, got {refine!r}."
+        )
     problem = optimization_problem(plant, recipe, free, maximize, minimize, subject_to, grid, inputs, scenarios)
     solved = solve(problem, solver or Ipopt(), start_from, starts, seed, refine)
     solution = solved.solutions[0]

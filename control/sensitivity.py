@@ -12,6 +12,7 @@ from titer.flowsheets.assembly import Assembled
 from titer.flowsheets.climbing import relaxed
 from titer.flowsheets.declarations import Parameter, State
 from titer.flowsheets.names import elements_of
+from titer.flowsheets.results import moved_ends
 from titer.flowsheets.start import Started
 from titer.numerics.errors import SpecificationError, unknown
 from titer.numerics.segment import Profile
@@ -113,7 +114,7 @@ def shadow_prices(plan: Solution) -> pd.DataFrame:
 def _started(plan: Solution) -> Started:
     if not isinstance(plan.iterate, Started):
         raise SpecificationError(
-            "sensitivities need the plan as optimize returned it; a simulation or a loaded plan has no solved program.\n"
+            "sensitivities need the plan as optimize returned it; a simulation or a loaded plan has no program.\n"
             "  Solve again with start_from=plan."
         )
     return plan.iterate
@@ -168,11 +169,13 @@ def _moved(assembled: Assembled, found: Derivatives, cells: Array) -> Array:
 def _trajectories(plan: Solution, assembled: Assembled, found: Derivatives) -> dict[str, Array]:
     k = found.decisions.shape[1]
     collected: dict[str, list[Array]] = {}
+    cells = np.concatenate([plan.iterate.outcome.w, assembled.nlp.data])
     names = [n for n in plan.names if any(n in (*p.states, *p.inputs) for p in plan.phases)]
     for placement, phase in zip(assembled.runs[0], plan.phases, strict=True):
         here, block = assembled.nlp.cells[placement.block.name], placement.block
         tau = phase.trajectory.tau
-        at = np.abs(placement.transcribed.tau[None, :] - tau[:, None]).argmin(axis=1)
+        grid = moved_ends(assembled, placement, cells)(placement.transcribed.tau)
+        at = np.abs(grid[None, :] - tau[:, None]).argmin(axis=1)
         moved: dict[str, Array] = {}
         for i, name in enumerate(phase.states):
             moved[name] = _moved(assembled, found, here[block.ports["x"][i]])[at]

@@ -15,6 +15,7 @@ from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.names import Name
 from titer.flowsheets.profiles import PiecewiseConstant, PiecewiseLinear
 from titer.flowsheets.recipe import Free, Phase, Reaches, Recipe
+from titer.flowsheets.reporting.report import report
 from titer.flowsheets.simulation import replay, simulate
 from titer.flowsheets.smooth import (
     smooth_abs,
@@ -55,6 +56,7 @@ __all__ = [
     "magnitude",
     "quantity",
     "replay",
+    "report",
     "simulate",
     "smooth_abs",
     "smooth_clip",

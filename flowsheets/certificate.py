@@ -10,6 +10,7 @@ import numpy as np
 
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.problem import PhaseTerms, Placed
+from titer.flowsheets.results import moved_ends
 from titer.flowsheets.simulation import StoppedRunError, parameters_of, run_operations
 from titer.flowsheets.start import Started
 from titer.numerics.integrate import Trajectory
@@ -21,21 +22,28 @@ VIOLATION = 1e-4  # largest violation between grid points, relative to the limit
 RESIDUAL = 1e-5  # largest scaled residual of the optimality conditions
 
 
-def certify(started: Started, r: int = 0) -> Certificate:
-    """The certificate of run `r` of a solved problem."""
+def certify(started: Started, r: int = 0, accuracy: float = 1e-5) -> Certificate:
+    """The certificate of run `r` of a solved problem. `accuracy`: the replay deviation that is looked for."""
     began = time.perf_counter()
     solution, outcome = started.solutions[r], started.outcome
     run, placements = started.assembled.problem.runs[r], started.assembled.runs[r]
     plant = run.plant.with_values(solution.decided)
     planned = [placement.operation for placement in placements]
     shapes = {phase.name: phase.shapes for phase in solution.phases}
-    ends = {p.operation.name: p.transcribed.ends for p in placements}
+    cells = np.concatenate([outcome.w, started.assembled.nlp.data])
+    ends = {p.operation.name: moved_ends(started.assembled, p, cells)(p.transcribed.ends) for p in placements}
     stopped, deviation, violations = "", {}, {}
     try:
         replayed = run_operations(
-            plant, planned, shapes, solution.duration, tolerance=1e-10, independent=True, stops=ends
+            plant,
+            planned,
+            shapes,
+            solution.duration,
+            tolerance=float(np.clip(1e-3 * accuracy, 1e-13, 1e-10)),
+            independent=True,
+            stops=ends,
         )
-        deviation = _deviations(solution, replayed)
+        deviation = _deviations(solution, replayed, nominal_sizes(started))
         violations = _violations([p.terms for p in placements], replayed, plant)
     except StoppedRunError as stop:
         stopped = f"the replay failed: {stop.message.splitlines()[0]}"
@@ -86,9 +94,25 @@ def _complaint(
     return ""
 
 
-def _deviations(solution: Solution, replayed: tuple[PhaseResult, ...]) -> dict[str, float]:
-    """Largest difference of each state at element ends, relative to its largest magnitude over the recipe."""
-    largest: dict[str, float] = {}
+def nominal_sizes(started: Started) -> dict[str, float]:
+    """The magnitude that each state had when the problem was scaled."""
+    sizes: dict[str, float] = {}
+    for placement in started.assembled.runs[0]:
+        cells = started.assembled.nlp.cells[placement.block.name][placement.block.port("end").cells]
+        for variable, cell in zip(placement.dae.states, cells, strict=False):
+            if cell < started.assembled.nlp.columns:
+                sizes[variable.name] = float(started.scaling.columns[cell])
+    return sizes
+
+
+def _deviations(
+    solution: Solution, replayed: tuple[PhaseResult, ...], nominal: Mapping[str, float]
+) -> dict[str, float]:
+    """Largest difference of each state at element ends, relative to its largest magnitude over the recipe.
+
+    A state that stays below a hundredth of its nominal size is held against that: nothing is asked of zeros.
+    """
+    largest: dict[str, float] = {name: 0.01 * size for name, size in nominal.items()}
     gaps: dict[str, float] = {}
     for phase, other in zip(solution.phases, replayed, strict=True):
         at, there = _common(phase.trajectory.tau, other.trajectory.tau)
@@ -118,7 +142,8 @@ def _violations(
         for placed in phase.paths:
             _note(found, placed, _values(placed, t, p), t.time, plant.time)
         for placed, at in [(x, 0) for x in phase.at_start] + [(x, -1) for x in phase.at_end]:
-            _note(found, placed, _values(placed, t, p)[[at]], t.time[[at]], plant.time)
+            values = _values(placed, t, p)
+            _note(found, placed, values[[at]], t.time[[at]], plant.time, float(np.abs(values).max()))
         for placed in phase.totals:
             from scipy.integrate import simpson  # slow to import, and seldom wanted
 
@@ -136,14 +161,17 @@ def _values(placed: Placed, t: Trajectory, p: Array) -> Array:
     return np.array(rows).ravel()
 
 
-def _note(found: dict[str, _Violation], placed: Placed, values: Array, times: Array, unit: str) -> None:
+def _note(
+    found: dict[str, _Violation], placed: Placed, values: Array, times: Array, unit: str, size: float = 0.0
+) -> None:
+    """Note a violation, relative to the largest of the limit, of the values and of `size`."""
     limits = [abs(b) for b in (placed.lower, placed.upper) if np.isfinite(b)]
     if not limits:
         return
     beyond = np.maximum(placed.lower - values, values - placed.upper)
     k = int(np.argmax(beyond))
     amount = max(float(beyond[k]), 0.0)
-    size = max(float(np.abs(values).max()), *limits, 1e-12)
+    size = max(size, float(np.abs(values).max()), *limits, 1e-12)
     name, label = placed.term.label(), placed.measure.label
     where = f"{label} at t = {times[k]:.4g} {unit}".strip()
     if name not in found or amount > found[name].amount:

@@ -37,12 +37,20 @@ class Declared:
 
     def _fill(self, changes: Mapping[str, Any]) -> None:
         """Set fields and changed values from keywords; complain of what is not declared."""
+        self.__dict__.update({key: value for key, value in changes.items() if key in self.fields})
+        for key in self.fields:
+            if not hasattr(self, key):
+                raise DeclarationError(
+                    f"{self._who}: field {key!r} has no value.\n"
+                    f"  Give {type(self).__name__}(..., {key}=...), or a default where it is declared."
+                )
+        self._drop_empty()
         valued = [key for key, d in self.declarations.items() if isinstance(d, Bounded | Parameter)]
         mine: dict[str, dict[str, Any]] = {}
         for key, value in changes.items():
             if key in self.fields:
-                self.__dict__[key] = value
-            elif key in valued:
+                continue
+            if key in valued:
                 mine[key] = _change_of(value, self.declarations[key], f"{self._who}: {key}")
             elif key in self.declarations:
                 kind = self.declarations[key].kind
@@ -51,13 +59,20 @@ class Declared:
                 )
             else:
                 raise DeclarationError(f"{self._who}: {unknown('keyword', key, [*valued, *self.fields])}")
-        for key in self.fields:
-            if not hasattr(self, key):
-                raise DeclarationError(
-                    f"{self._who}: field {key!r} has no value.\n"
-                    f"  Give {type(self).__name__}(..., {key}=...), or a default where it is declared."
-                )
         self.__dict__["_changes"] = mine
+
+    def _drop_empty(self) -> None:
+        """A variable over a derived index set that is empty for these fields is not declared on this object."""
+        kept = {
+            key: d
+            for key, d in self.declarations.items()
+            if all(getattr(self, over) for over in getattr(d, "over", ()) if self._derives(over))
+        }
+        if len(kept) < len(self.declarations):
+            self.__dict__["declarations"] = kept
+
+    def _derives(self, key: str) -> bool:
+        return isinstance(getattr(type(self), key, None), property)
 
     @property
     def _who(self) -> str:
@@ -79,11 +94,17 @@ class Declared:
         raise AttributeError(f"{self._who}: {unknown('name', key, [*self.declarations, *self.fields])}")
 
     def index_sets(self, over: str | Sequence[str], what: str = "") -> tuple[tuple[Label, ...], ...]:
-        """Labels of the index sets that fields name: an int n gives 0..n-1, a tuple gives its members."""
+        """Labels of the index sets that fields name: an int n gives 0..n-1, a tuple gives its members.
+
+        A property of the class is an index set too: labels derived from fields. Where it is empty, variables over it
+        are not declared.
+        """
         return tuple(self._labels(key, what) for key in ([over] if isinstance(over, str) else over))
 
     def _labels(self, key: str, what: str) -> tuple[Label, ...]:
         if key in self.fields:
+            return _labels_of(getattr(self, key), f"{self._path}.{key}")
+        if self._derives(key):
             return _labels_of(getattr(self, key), f"{self._path}.{key}")
         if self._owner is not None:
             return self._owner._labels(key, what)
@@ -99,6 +120,12 @@ class Declared:
             raise DeclarationError(
                 f"{type(self).__name__}.{attribute}: a part has no name of its own.\n"
                 f"  Name it through its owner, for instance column.binding.{attribute}."
+            )
+        if attribute not in self.declarations:
+            sets = " and ".join(getattr(type(self), attribute).over)
+            raise DeclarationError(
+                f"{self._who}: {attribute} has no elements here, for {sets} is empty.\n"
+                f"  It is declared where {sets} has members."
             )
         over = getattr(self.declarations[attribute], "over", ())
         text = f"{self._path}.{attribute}"

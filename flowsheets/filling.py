@@ -44,6 +44,8 @@ def fill(assembled: Assembled, nominal: Sequence[Sequence[PhaseResult]], numbers
                 put(np.where(local >= 0, cells[local], -1), t.z[:, at])
             for name, (_, values) in placement.shapes.items():
                 put(cells[block.slot(f"input:{name}").cells], values)
+            if placement.transcribed.segment.movable is not None:
+                put(cells[block.slot("edges").cells], placement.transcribed.segment.movable)
             put(cells[block.slot("duration").cells], np.array([t.duration]))
             put(cells[block.slot("clock").cells], np.array([clock]))
             clock += t.duration

@@ -27,7 +27,8 @@ def check_inputs(plant: Flowsheet, given: Mapping[str, Any], where: str) -> None
             known = [n for n, s in plant.scalars.items() if s.kind == Control.kind]
             raise SpecificationError(f"{where}: {unknown('control', name, [*known, *plant.inlet_names])}")
         if kind in _INSTEAD:
-            raise SpecificationError(f"{where}: {name} is a {kind}, not a control.\n  {_INSTEAD[kind]}")
+            article = "an" if kind == Algebraic.kind else "a"
+            raise SpecificationError(f"{where}: {name} is {article} {kind}, not a control.\n  {_INSTEAD[kind]}")
 
 
 def kind_of(plant: Flowsheet, name: str) -> str | None:

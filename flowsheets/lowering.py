@@ -34,17 +34,17 @@ class Lowered:
     view: FlowsheetView
     symbols: tuple[ca.SX, ca.SX, ca.SX, ca.SX, ca.SX]  # t, x, z, u, p
     held: tuple[str, ...]  # states of idle units; they follow the plant's parameters in p
-    traced: ca.SX | None = None  # the inputs of the trace, where some of them are functions of time,
-    inputs: ca.SX | None = None  # and what stands for them
+    driven: tuple[ca.SX, ca.SX] | None = None  # where inputs are functions of time: those of the trace, what they are
 
     def function(self, value: Any, name: str = "value") -> ca.Function:
         """A function of (t, x, z, u, p) from something traced on the view."""
         raw = value.value if isinstance(value, Symbol) else value
         t, x, z, u, p = self.symbols
-        if self.traced is None:
+        if self.driven is None:
             return ca.Function(name, [t, x, z, u, p], [ca.densify(ca.SX(raw))])
-        inner = ca.Function(name, [t, x, z, self.traced, p], [ca.densify(ca.SX(raw))])
-        return ca.Function(name, [t, x, z, u, p], [inner(t, x, z, self.inputs, p)])
+        traced, inputs = self.driven
+        inner = ca.Function(name, [t, x, z, traced, p], [ca.densify(ca.SX(raw))])
+        return ca.Function(name, [t, x, z, u, p], [inner(t, x, z, inputs, p)])
 
     def with_driven(self, driven: Mapping[int, Any]) -> Lowered:
         """The same with some inputs replaced by functions of time; they are outputs then."""
@@ -65,7 +65,7 @@ class Lowered:
                 *(Variable(self.dae.inputs[i].name, self.dae.inputs[i].unit) for i in driven),
             ),
         )
-        return replace(self, dae=dae, symbols=symbols, traced=u, inputs=inputs)
+        return replace(self, dae=dae, symbols=symbols, driven=(u, inputs))
 
 
 def lower(plant: Flowsheet, streams: Streams, label: str) -> Lowered:
@@ -101,9 +101,16 @@ def _trace(plant: Flowsheet, streams: Streams) -> Lowered:
         return tuple(Variable(name, plant.measures[name].label) for name in names)
 
     dae = Dae(
-        "plant", plant.time, function, *(variables(groups[key]) for key in "xzup"),
-        outputs=variables(outputs), equations=tuple(zeros),
-    )  # fmt: skip
+        name="plant",
+        time=plant.time,
+        function=function,
+        states=variables(groups["x"]),
+        algebraics=variables(groups["z"]),
+        inputs=variables(groups["u"]),
+        parameters=variables(groups["p"]),
+        outputs=variables(outputs),
+        equations=tuple(zeros),
+    )
     held = tuple(str(s.name) for unit in streams.idle for s in unit.of_kind(State))
     return Lowered(dae, final_view(plant, traces, values, time), (t, x, z, u, p), held)
 

@@ -83,7 +83,6 @@ def operations(
         if kind_of(plant, name) is None:
             raise SpecificationError(f"free: {unknown('name', name, [*plant.scalars, *plant.inlet_names])}")
     durations = [_duration(phase, plant.measure_of_time) for phase in recipe]
-    check_inlets(plant, recipe, given | decided)
     resolving = _Resolving(plant, given, decided, sum(d.upper for d in durations))
     resolved: list[Operation] = []
     for phase, duration in zip(recipe, durations, strict=True):
@@ -92,6 +91,7 @@ def operations(
         except (SpecificationError, FlowsheetError) as error:
             prefix = "" if str(error).startswith("Phase ") else f"Phase {phase.name!r}: "
             raise type(error)(f"{prefix}{error}") from None
+    check_inlets(plant, recipe, given | decided)
     return tuple(resolved)
 
 

@@ -89,6 +89,7 @@ def place(phase: PhaseTerms, nominal: PhaseResult, setting: Setting) -> Placemen
         ),
         integrands=tuple(Integrand(widened(p.function, dae), p.weight) for p in phase.integrals),
         needs_start=_reads_start(phase, operation),
+        movable=_movable(operation, shapes),
     )
     ends = _ends(setting.grid, segment, phase, nominal, clock, duration)
     if operation.phase.method is not None:
@@ -109,6 +110,25 @@ def _sampled_values(profile: Profile, shape: Profile, values: Array) -> Array:
     """A guessed trajectory at the pieces that are decided."""
     at = profile.edges if not profile.constant else 0.5 * (profile.edges[:-1] + profile.edges[1:])
     return shape.at(values, at)
+
+
+def _movable(operation: Operation, shapes: Mapping[str, tuple[Profile, Array]]) -> Array | None:
+    """Ends of pieces that are decided. Raises SpecificationError where another input has ends that are not."""
+    edges, others = [], []
+    for source, (profile, values) in zip(operation.inputs, shapes.values(), strict=True):
+        if isinstance(source, Decided) and getattr(source.pieces, "switching", False):
+            edges.append(profile.edges)
+        else:
+            others.append(profile.edges if isinstance(source, Decided) else profile.kinks(values))
+    if not edges:
+        return None
+    fixed = np.setdiff1d(np.concatenate([np.zeros(0), *others]), [0.0, 1.0])
+    if len(fixed) or operation.phase.method is not None:
+        raise SpecificationError(
+            f"Phase {operation.name!r}: switching=True moves the ends of pieces, but another input keeps its own.\n"
+            f"  Let every input of the phase that has pieces switch, or be constant; a shot phase cannot switch."
+        )
+    return np.unique(np.concatenate(edges))
 
 
 def _reads_start(phase: PhaseTerms, operation: Operation) -> bool:
@@ -132,9 +152,11 @@ def _ends(
     method = operation.phase.method
     if method is not None:
         return mesh(np.concatenate(required), method.intervals or 1)
-    count = grid.count(operation.name)
-    if count is not None:
-        return mesh(np.concatenate(required), count)
+    asked = grid.asked(operation.name)
+    if isinstance(asked, np.ndarray):
+        return mesh(np.concatenate([*required, asked]), 1)
+    if asked is not None:
+        return mesh(np.concatenate(required), asked)
     density, count = step_density(nominal.trajectory.tau, nominal.trajectory.x, grid.degree)
     return mesh(np.concatenate(required), count, density)
 

@@ -87,4 +87,4 @@ def _unit_view(unit: Unit, values: Mapping[str, Symbol], idle: bool) -> View:
             entries[key] = view_of(part, f"{what}.{key}", f"{prefix}{key}.")
         return kind(what, entries, absent, sets_of(declared))
 
-    return view_of(unit, f"v.{unit.name}", "")
+    return view_of(unit, unit.name, "")

@@ -18,6 +18,7 @@ class Pieces:
 
     `pieces`: how many per phase, or by `every`: their length in the flowsheet's time. `values`: given instead of
     decided, one per piece (per node for linear pieces); their number then says how many pieces there are.
+    `ends`: instead of a number, the ends of the pieces as fractions of the phase, from 0 to 1.
     `lower`, `upper`: bounds of the decisions (default: those of the control). `guess`: value tried first.
     """
 
@@ -27,14 +28,15 @@ class Pieces:
     lower: Any = None
     upper: Any = None
     guess: Any = None
+    ends: Sequence[float] | None = None
     linear: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         what = type(self).__name__
-        given = [key for key in ("pieces", "every", "values") if getattr(self, key) is not None]
+        given = [key for key in ("pieces", "every", "values", "ends") if getattr(self, key) is not None]
         if len(given) != 1:
             raise SpecificationError(
-                f"{what}: expected one of pieces, every=, values=, got {' and '.join(given) or 'none'}.\n"
+                f"{what}: expected one of pieces, every=, values=, ends=, got {' and '.join(given) or 'none'}.\n"
                 f"  Write {what}(10), {what}(every=360.0) or {what}(values=[...])."
             )
         if self.pieces is not None and (
@@ -45,12 +47,18 @@ class Pieces:
             raise SpecificationError(
                 f"{what}: every must be a positive number in the flowsheet's time, got {self.every!r}."
             )
+        if self.ends is not None:
+            ends = np.asarray(self.ends, dtype=float)
+            if len(ends) < 2 or ends[0] != 0.0 or ends[-1] != 1.0 or not np.all(np.diff(ends) > 1e-6):
+                raise SpecificationError(f"{what}: ends are rising fractions from 0 to 1, got {list(self.ends)!r}.")
         if self.values is not None:
             _check_values(self.values, what, 2 if self.linear else 1)
 
     def edges(self, duration: float, exact: bool) -> np.ndarray:
         """Ends of the pieces as fractions of a phase. `exact`: the duration is fixed, `every` is kept to the last,
         shorter, piece; in a free duration the pieces share it equally."""
+        if self.ends is not None:
+            return np.asarray(self.ends, dtype=float)
         if self.values is not None:
             count = len(self.values) - (1 if self.linear else 0)
         elif self.pieces is not None:
@@ -65,7 +73,12 @@ class Pieces:
 
 @dataclass(frozen=True, eq=False)
 class PiecewiseConstant(Pieces):
-    """Steps: `PiecewiseConstant(10)` decides ten pieces per phase, `PiecewiseConstant(every=360.0)` one per 360."""
+    """Steps: `PiecewiseConstant(10)` decides ten pieces per phase, `PiecewiseConstant(every=360.0)` one per 360.
+
+    `switching`: where the pieces end is decided too, no piece shorter than a thousandth of its phase.
+    """
+
+    switching: bool = False
 
 
 @dataclass(frozen=True, eq=False)

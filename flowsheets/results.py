@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,15 +72,18 @@ def _phase(assembled: Assembled, placement: Placement, cells: Array, clock: floa
     here = cells[assembled.nlp.cells[block.name]]
     duration = float(here[block.slot("duration").cells[0]])
     parameters = here[block.slot("parameters").cells]
+    moved = moved_ends(assembled, placement, cells)
     shapes: dict[str, tuple[Profile, Array]] = {}
     for variable, profile in zip(dae.inputs, placement.transcribed.segment.profiles, strict=True):
-        shapes[variable.name] = (profile, here[block.slot(f"input:{variable.name}").cells])
+        values = here[block.slot(f"input:{variable.name}").cells]
+        shapes[variable.name] = (Profile(moved(profile.edges), profile.left, profile.right), values)
     n = len(dae.states)
     x = here[block.ports["x"]][:n]
     z = np.where(block.ports["z"] >= 0, here[np.maximum(block.ports["z"], 0)], np.nan)
-    tau, piece = placement.transcribed.tau, _pieces_behind(placement)
-    tau, x, z, element = _with_jumps(placement, tau, x, z, piece, shapes)
-    middle = 0.5 * (placement.transcribed.ends[element] + placement.transcribed.ends[element + 1])
+    tau, piece = moved(placement.transcribed.tau), _pieces_behind(placement)
+    ends = moved(placement.transcribed.ends)
+    tau, x, z, element = _with_jumps(len(ends) - 1, tau, x, z, piece, shapes)
+    middle = 0.5 * (ends[element] + ends[element + 1])
     u = np.array([p.at(values, tau, p.piece_of(middle)) for p, values in shapes.values()]).reshape(
         len(shapes), len(tau)
     )
@@ -92,6 +95,15 @@ def _phase(assembled: Assembled, placement: Placement, cells: Array, clock: floa
     return PhaseResult(operation.name, Trajectory(time, x, z, u, y), *names, held=held, shapes=shapes)
 
 
+def moved_ends(assembled: Assembled, placement: Placement, cells: Array) -> Callable[[Array], Array]:
+    """Where nominal positions in a phase have come to lie, where the ends of its pieces were decided."""
+    nominal = placement.transcribed.segment.movable
+    if nominal is None:
+        return lambda tau: tau
+    slot = assembled.nlp.cells[placement.block.name][placement.block.slot("edges").cells]
+    return lambda tau: np.interp(tau, nominal, cells[slot])
+
+
 def _pieces_behind(placement: Placement) -> Array:
     """The element to which each grid point belongs; the start belongs to the first."""
     ends, tau = placement.transcribed.ends, placement.transcribed.tau
@@ -99,10 +111,9 @@ def _pieces_behind(placement: Placement) -> Array:
 
 
 def _with_jumps(  # type: ignore[no-untyped-def]
-    placement: Placement, tau: Array, x: Array, z: Array, element: Array, shapes
+    elements: int, tau: Array, x: Array, z: Array, element: Array, shapes
 ) -> tuple[Array, Array, Array, Array]:
     """Repeat the grid points at which an input jumps, so that both its values are seen."""
-    ends = placement.transcribed.ends
     edges = [profile.edges[1:-1][profile.left[1:] != profile.right[:-1]] for profile, _ in shapes.values()]
     jumps = np.unique(np.concatenate([np.zeros(0), *edges]))
     if not len(jumps):
@@ -111,7 +122,7 @@ def _with_jumps(  # type: ignore[no-untyped-def]
     tau = np.insert(tau, at + 1, tau[at])
     x = np.insert(x, at + 1, x[:, at], axis=1)
     z = np.insert(z, at + 1, np.nan, axis=1)
-    element = np.insert(element, at + 1, np.minimum(element[at] + 1, len(ends) - 2))
+    element = np.insert(element, at + 1, np.minimum(element[at] + 1, elements - 1))
     return tau, x, z, element
 
 

@@ -14,6 +14,7 @@ from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.operation import Operation, operations
 from titer.flowsheets.recipe import Recipe
 from titer.flowsheets.shapes import Shapes, cut, given_shape, pieces_of
+from titer.numerics.dae import Variable
 from titer.numerics.errors import SolveError, SpecificationError
 from titer.numerics.integrate import IntegrationError, Trajectory, integrate
 from titer.numerics.solution import PhaseResult, Rung, Solution
@@ -103,13 +104,11 @@ def run_operations(
     values = plant.values
     states = {name: scalar.start for name, scalar in plant.scalars.items() if scalar.kind == State.kind}
     _check_starts(states, planned)
-    clock, phases = 0.0, []
+    clock = 0.0
+    phases: list[PhaseResult] = []
     for k, operation in enumerate(planned):
         dae = operation.lowered.dae
-        if phases:
-            states = {**states, **_reset(operation, planned[k - 1], phases[-1], values)}
-        else:
-            states = {**states, **operation.resets}
+        states |= _reset(operation, planned[k - 1], phases[-1] if phases else None, values)
         held = {name: states[name] for name in operation.lowered.held}
         length = _length(operation, durations)
         known = (shapes or {}).get(operation.name, {})
@@ -187,12 +186,14 @@ def _length(operation: Operation, durations: Mapping[str, float] | None) -> _Len
 
 
 def _reset(
-    operation: Operation, before: Operation, result: PhaseResult, values: Mapping[str, float]
+    operation: Operation, before: Operation, result: PhaseResult | None, values: Mapping[str, float]
 ) -> dict[str, float]:
     """The states that are set when a phase begins; functions of the previous end all see the same end."""
-    t, p = result.trajectory, parameters_of(before, values, result.held)
-    end = (t.time[-1], t.x[:, -1], t.z[:, -1], t.u[:, -1], p)
-    fresh = {}
+    end: tuple[Any, ...] = ()  # of the first phase there is none before, nor a function of it
+    if result is not None:
+        t, p = result.trajectory, parameters_of(before, values, result.held)
+        end = (t.time[-1], t.x[:, -1], t.z[:, -1], t.u[:, -1], p)
+    fresh: dict[str, float] = {}
     for name, value in operation.resets.items():
         fresh[name] = value if isinstance(value, float) else float(value(*end))
         if not np.isfinite(fresh[name]):
@@ -210,8 +211,20 @@ def _result(
     share = trajectory.duration / limit
     if 0.0 < share < 1.0 - 1e-12:  # cut short by an event: shapes are fractions of what was run
         shapes = {name: cut(profile, values, share) for name, (profile, values) in shapes.items()}
-    names = (tuple(v.name for v in group) for group in (dae.states, dae.algebraics, dae.inputs, dae.outputs))
-    return PhaseResult(operation.name, trajectory, *names, held=dict(held), shapes=shapes)
+    return PhaseResult(
+        name=operation.name,
+        trajectory=trajectory,
+        states=_names(dae.states),
+        algebraics=_names(dae.algebraics),
+        inputs=_names(dae.inputs),
+        outputs=_names(dae.outputs),
+        held=dict(held),
+        shapes=shapes,
+    )
+
+
+def _names(variables: Sequence[Variable]) -> tuple[str, ...]:
+    return tuple(variable.name for variable in variables)
 
 
 def _check_starts(starts: Mapping[str, float], planned: Sequence[Operation]) -> None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
 
 from titer.flowsheets.certificate import VIOLATION, certify
 from titer.flowsheets.climbing import climb
 from titer.flowsheets.ladder import Ladder
 from titer.flowsheets.problem import Problem
+from titer.flowsheets.refining import refined_grid, switching_inputs
 from titer.flowsheets.results import read
 from titer.flowsheets.start import Started, start
-from titer.numerics.grid import Grid
+from titer.numerics.errors import SolveError
 from titer.numerics.solution import Certificate, Solution
 from titer.numerics.solvers import Fatrop, Ipopt
 
 ACCURACY = 1e-5  # replay deviation to which a mesh that was left open is refined
-_REFINEMENTS = 4
+_REFINEMENTS = 6
+_MOST_ELEMENTS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,21 +42,81 @@ def solve(
 ) -> Solved:
     """Solve a problem; where its grid leaves the elements open, refine them until a replay agrees to `ACCURACY`.
 
+    `refine`: refine (and coarsen) any grid until a replay agrees to this, and place switches on element ends.
+
     A failed solve is returned, not raised. Raises SpecificationError for a bad problem, SolveError where none can
     start.
     """
+    accuracy = refine or ACCURACY
+    if refine is not None:  # a barrier must not blur what the mesh resolves
+        solver = replace(solver, tolerance=float(np.clip(1e-2 * refine, 1e-12, solver.tolerance)))
     started = start(problem, solver, start_from, starts, seed=seed)
-    certificates = _certificates(started)
-    refinable = problem.grid.elements is None and len(problem.runs) == 1
-    for _ in range(_REFINEMENTS if refinable else 0):
-        if not started.outcome.status.ok or not _wants_finer(certificates[0]):
+    current = _Pass(problem, started, _certificates(started, accuracy))
+    if len(problem.runs) == 1 and (refine is not None or problem.grid.elements is None):
+        current = _refined(current, solver, accuracy)
+        if refine is not None:
+            current = _switched(current, solver, accuracy)
+    return Solved(current.started, _with_certificates(current.started, current.certificates))
+
+
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """A problem on one mesh, solved and certified."""
+
+    problem: Problem
+    started: Started
+    certificates: tuple[Certificate, ...]
+
+    def good(self, accuracy: float) -> bool:
+        """Whether the replay agrees and all limits hold between grid points."""
+        c = self.certificates[0]
+        return c.largest_deviation <= accuracy and c.largest_violation <= VIOLATION
+
+
+def _refined(current: _Pass, solver: Ipopt | Fatrop, accuracy: float) -> _Pass:
+    """Meshes refined and coarsened by the errors of their elements until a replay agrees."""
+    target, vain = accuracy, 0
+    for _ in range(_REFINEMENTS):
+        elements = sum(len(p.transcribed.ends) - 1 for p in current.started.assembled.runs[0])
+        if not current.started.outcome.status.ok or current.good(accuracy) or vain > 1 or elements > _MOST_ELEMENTS:
             break
-        finer = replace(problem, grid=_finer(problem.grid, started, certificates[0]))
-        refined = start(finer, solver, started.solutions[0], 1, started.ladder)
-        if not refined.outcome.status.ok:
+        problem = replace(current.problem, grid=refined_grid(current.started, current.certificates[0], target))
+        started = start(problem, solver, current.started.solutions[0], 1, current.started.ladder)
+        if not started.outcome.status.ok:
             break
-        started, certificates = refined, _certificates(refined)
-    return Solved(started, _with_certificates(started, certificates))
+        before = current.certificates[0].largest_deviation
+        current = _Pass(problem, started, _certificates(started, accuracy))
+        if current.certificates[0].largest_deviation > 0.5 * before:
+            vain += 1
+            target *= 0.1  # the errors of the elements say less than the replay: ask for more
+    return current
+
+
+def _switched(current: _Pass, solver: Ipopt | Fatrop, accuracy: float) -> _Pass:
+    """The same with the ends of bang-bang pieces decided, where that is better."""
+    if not current.started.outcome.status.ok:
+        return current
+    free = switching_inputs(current.problem, current.started)
+    if free is None:
+        return current
+    ladder = current.started.ladder
+    grid = replace(current.problem.grid, elements=None)
+    try:
+        started = start(replace(current.problem, free=free, grid=grid), solver, None, 1, ladder)
+    except SolveError:
+        return current
+    moved = _Pass(replace(current.problem, free=free, grid=grid), started, _certificates(started, accuracy))
+    moved = _refined(moved, solver, accuracy)
+    better = moved.started.outcome.objective <= current.started.outcome.objective + 1e-12
+    if not (moved.started.outcome.status.ok and better and moved.good(accuracy)):
+        ladder.climbed("switches", "placing them on element ends was no better; the pieces stay as they were")
+        return replace(current, started=replace(current.started, ladder=ladder))
+    ladder.climbed("switches", f"placed on element ends in {', '.join(sorted(set(free) & set(_pieces(free))))}")
+    return moved
+
+
+def _pieces(free: Mapping[str, Any]) -> list[str]:
+    return [str(name) for name, value in free.items() if getattr(value, "switching", False)]
 
 
 def with_limits(solved: Solved, limits: Mapping[str, tuple[float, float]]) -> Solved:
@@ -68,22 +133,8 @@ def with_limits(solved: Solved, limits: Mapping[str, tuple[float, float]]) -> So
     return Solved(started, _with_certificates(started, _certificates(started)))
 
 
-def _wants_finer(certificate: Certificate) -> bool:
-    """Whether more elements would bring the optimum nearer to its replay, or its limits to where they should hold."""
-    return certificate.largest_deviation > ACCURACY or certificate.largest_violation > VIOLATION
-
-
-def _finer(grid: Grid, started: Started, certificate: Certificate) -> Grid:
-    """More elements: as many as the order of the method asks for, at least half as many again, at most three times."""
-    order = max(1, 2 * grid.degree - 1)
-    wanted = max(certificate.largest_deviation / ACCURACY, certificate.largest_violation / VIOLATION)
-    factor = min(3.0, max(1.5, (2.0 * wanted) ** (1.0 / order)))
-    counts = {p.operation.name: len(p.transcribed.ends) - 1 for p in started.assembled.runs[0]}
-    return replace(grid, elements={name: int(factor * n) + 1 for name, n in counts.items()})
-
-
-def _certificates(started: Started) -> tuple[Certificate, ...]:
-    certificates = tuple(certify(started, r) for r in range(len(started.solutions)))
+def _certificates(started: Started, accuracy: float = ACCURACY) -> tuple[Certificate, ...]:
+    certificates = tuple(certify(started, r, accuracy) for r in range(len(started.solutions)))
     worst = max(certificates, key=lambda c: c.largest_deviation)
     said = "holds" if all(c.ok for c in certificates) else next(c.message for c in certificates if not c.ok)
     started.ladder.climbed("certificate", f"{said}; replay deviation {worst.largest_deviation:.1e}")

@@ -29,6 +29,8 @@ from titer.numerics.segment import Profile
 
 Array = np.ndarray
 
+SHORTEST = 1e-3  # fraction of a phase below which a piece with movable ends does not go
+
 
 @dataclass
 class Wiring:
@@ -94,6 +96,7 @@ def wire_run(
         _wire_duration(wiring, placement, twin)
         _wire_inputs(wiring, placement, placements[k - 1] if k else None, twin)
         _wire_start(wiring, placement, placements[k - 1] if k else None, where)
+        _wire_edges(wiring, placement, twin)
         links.append(
             _fixed(block.slot("clock"), clock, "clock")
             if isinstance(clock, float)
@@ -181,6 +184,27 @@ def _wire_inputs(wiring: Wiring, placement: Placement, before: Placement | None,
         rate = getattr(source.pieces, "rate", None)
         if rate is not None:
             _limit_rate(wiring, placement, variable.name, slot, profile, rate)
+
+
+def _wire_edges(wiring: Wiring, placement: Placement, twin: Placement | None) -> None:
+    """Ends of pieces that are decided: rising from 0 to 1."""
+    block, edges = placement.block, placement.transcribed.segment.movable
+    if edges is None:
+        return
+    slot = block.slot("edges")
+    if twin is not None:
+        wiring.links.append(Same(slot, twin.block.slot("edges")))
+        return
+    wiring.links += [_fixed(slot[0], 0.0, "start"), _fixed(slot[-1], 1.0, "end")]
+    if len(edges) > 2:
+        names = [f"end {i} of pieces" for i in range(1, len(edges) - 1)]
+        wiring.links.append(Decide(slot[1:-1], _columns(names, 0.0, 1.0, block.name, np.nan)))
+    v = ca.SX.sym("v", 2)
+    width = ca.Function("width", [v], [v[1] - v[0], ca.SX(0.0)])
+    for i in range(len(edges) - 1):
+        if len(edges) > 2:
+            wires = (slot[i], slot[i + 1])
+            wiring.links.append(_rows(width, wires, SHORTEST, np.inf, [f"width of piece {i + 1}"], block.name))
 
 
 def _limit_rate(wiring: Wiring, placement: Placement, name: str, slot: Wire, profile: Profile, rate: float) -> None:

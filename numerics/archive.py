@@ -55,7 +55,7 @@ def load(path: str | Path) -> Solution:
     if not path.is_file():
         raise SpecificationError(f"there is no file {path}.")
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files}
         facts = json.loads(str(arrays["facts"]))
         if facts["format"] != _FORMAT:
@@ -111,9 +111,10 @@ def _get(entry: Mapping[str, Any], prefix: str, arrays: Mapping[str, Array]) -> 
     for i, name in enumerate(entry["shapes"]):
         profile = Profile(*(arrays[f"{prefix}shape{i}.{key}"] for key in _PROFILE))
         shapes[name] = (profile, arrays[f"{prefix}shape{i}.values"])
-    trajectory = Trajectory(*(arrays[f"{prefix}{key}"] for key in _ROWS), reached=entry["reached"])
-    groups = (tuple(entry[key]) for key in _GROUPS)
-    return PhaseResult(entry["name"], trajectory, *groups, held=entry["held"], shapes=shapes)
+    rows = {key: arrays[f"{prefix}{key}"] for key in _ROWS}
+    groups = {key: tuple(entry[key]) for key in _GROUPS}
+    trajectory = Trajectory(**rows, reached=entry["reached"])
+    return PhaseResult(entry["name"], trajectory, **groups, held=entry["held"], shapes=shapes)
 
 
 def _certificate(certificate: Certificate | None) -> dict[str, Any] | None:

@@ -17,19 +17,23 @@ Array = np.ndarray
 class Grid:
     """Finite elements of a transcription.
 
-    `elements`: how many per phase, for all phases or by phase name; None lets the simulated start decide
-    (between 8 and 60). Elements end wherever a control piece or a sample does, so there can be more.
-    `degree`: of the collocation polynomials, 1 to 9. `points`: `Points.RADAU` or `Points.LEGENDRE`.
+    `elements`: how many per phase, for all phases or by phase name (there also as the list of their ends, fractions
+    from 0 to 1); None lets the simulated start decide (between 8 and 60), and refines until a replay agrees. Elements
+    end wherever a control piece or a sample does, so there can be more. An element resolves what changes on its own
+    length: give a piece at least as many elements as its length has time constants of the fastest state that it
+    excites. `degree`: of the collocation polynomials, 1 to 9. `points`: `Points.RADAU` or `Points.LEGENDRE`.
     """
 
-    elements: int | Mapping[str, int] | None = None
+    elements: int | Mapping[str, int | Sequence[float]] | None = None
     degree: int = 3
     points: Points = Points.RADAU
 
     def __post_init__(self) -> None:
         counts = self.elements.values() if isinstance(self.elements, Mapping) else [self.elements]
         for count in counts:
-            if count is not None and not is_whole(count, 1):
+            if isinstance(count, Sequence | np.ndarray) and not isinstance(count, str):
+                _check_ends(count)
+            elif count is not None and not is_whole(count, 1):
                 raise SpecificationError(f"Grid: elements must be a whole number of at least 1, got {count!r}.")
         if not is_whole(self.degree, 1, 9):
             raise SpecificationError(f"Grid: degree must be a whole number from 1 to 9, got {self.degree!r}.")
@@ -38,11 +42,22 @@ class Grid:
                 f"Grid: points must be Points.RADAU or Points.LEGENDRE (titer.numerics), got {self.points!r}."
             )
 
-    def count(self, phase: str) -> int | None:
-        """Elements asked for in a phase, None where the simulation decides."""
-        if isinstance(self.elements, Mapping):
-            return self.elements.get(phase)
-        return self.elements
+    def asked(self, phase: str) -> int | Array | None:
+        """What is asked for in a phase: a number of elements, their ends, or None where the simulation decides."""
+        wanted = self.elements.get(phase) if isinstance(self.elements, Mapping) else self.elements
+        return wanted if wanted is None or is_whole(wanted, 1) else np.asarray(wanted, dtype=float)
+
+
+def _check_ends(ends: Sequence[float] | Array) -> None:
+    values = np.asarray(ends, dtype=float)
+    if (
+        values.ndim != 1
+        or len(values) < 2
+        or values[0] != 0.0
+        or values[-1] != 1.0
+        or not (np.diff(values) > 0.0).all()
+    ):
+        raise SpecificationError(f"Grid: the ends of elements are rising fractions from 0 to 1, got {list(ends)!r}.")
 
 
 def mesh(required: Sequence[float], elements: int, density: tuple[Array, Array] | None = None) -> Array:

@@ -47,9 +47,19 @@ class Layout:
         missing = [e for e in segment.ends if np.abs(ends - e).min() > 1e-8]
         if missing:
             raise ValueError(f"phase {segment.name}: an input changes piece at {missing[0]}, inside an element")
-        constants = [ends[:-1], np.diff(ends)]
-        self.place = take(2, n)
         middle = 0.5 * (ends[:-1] + ends[1:])
+        self.edges = None
+        if segment.movable is None:
+            constants = [ends[:-1], np.diff(ends)]
+        else:  # an element keeps its share of the stretch between the two movable ends around it
+            edges = segment.movable
+            self.slots["edges"] = len(edges)
+            slot = take(len(edges))
+            k = np.clip(np.searchsorted(edges, middle, side="right") - 1, 0, len(edges) - 2)
+            width = np.diff(edges)[k]
+            constants = [(ends[:-1] - edges[k]) / width, np.diff(ends) / width]
+            self.edges = np.stack([slot[k], slot[k + 1]])
+        self.place = take(2, n)
         self.pieces: list[tuple[Array, ...]] = []  # per input: cells (and weights) of each element
         for cells, profile in zip(self.inputs, segment.profiles, strict=True):
             k = profile.piece_of(middle)
@@ -130,7 +140,8 @@ class Layout:
         n = len(self.ends) - 1
         shared = np.concatenate([self.parameters, self.clock, self.duration])
         pieces = [cells[None, :] for part in self.pieces for cells in part]
-        return np.concatenate([np.repeat(shared[:, None], n, axis=1), self.place, *pieces])
+        edges = [self.edges] if self.edges is not None else []
+        return np.concatenate([np.repeat(shared[:, None], n, axis=1), *edges, self.place, *pieces])
 
 
 class Shared:
@@ -139,14 +150,19 @@ class Shared:
     def __init__(self, layout: Layout, symbol: type[ca.SX] | type[ca.MX] = ca.SX):
         self.parameters = symbol.sym("p", len(layout.parameters))
         self.clock, self.duration = symbol.sym("clock"), symbol.sym("duration")
-        self._place, self.width = symbol.sym("place"), symbol.sym("width")
+        self._given = [symbol.sym("place"), symbol.sym("width")]
+        self._place, self.width = self._given
+        if layout.edges is not None:
+            left, right = symbol.sym("left"), symbol.sym("right")
+            self._place, self.width = left + (right - left) * self._given[0], (right - left) * self._given[1]
+            self._given = [left, right, *self._given]
         self._pieces = [[symbol.sym(f"u{i}_{k}") for k in range(len(part))] for i, part in enumerate(layout.pieces)]
         self._none = symbol(0, 1)
 
     @property
     def arguments(self) -> list:
         pieces = [s for piece in self._pieces for s in piece]
-        return [self.parameters, self.clock, self.duration, self._place, self.width, *pieces]
+        return [self.parameters, self.clock, self.duration, *self._given, *pieces]
 
     def time(self, node: float) -> ca.SX | ca.MX:
         return self.clock + self.duration * (self._place + self.width * node)

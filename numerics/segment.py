@@ -96,6 +96,7 @@ class Segment:
     paths: tuple[PathRow, ...] = ()
     integrands: tuple[Integrand, ...] = ()
     needs_start: bool = False  # whether algebraic variables at the first instant are read by anyone
+    movable: Array | None = None  # nominal positions (0 to 1) of ends that are decided, elements moving with them
 
     @property
     def ends(self) -> Array:

@@ -43,6 +43,10 @@ class PhaseResult:
         for name, value in self.held.items():
             yield name, np.full(len(t.time), value)
 
+    def value(self, name: str) -> Array:
+        """Values (points,) of one name, NaN where the phase does not know it."""
+        return self.table().get(name, np.full(len(self.trajectory.time), np.nan))
+
     def table(self) -> dict[str, Array]:
         """Values (points,) by name."""
         return dict(self.columns())
@@ -63,9 +67,9 @@ class Certificate:
 
     `deviation`: largest difference of each state from a replay by IDAS, relative to its size (the trajectory's largest
     magnitude). `violation`: largest violation of a path constraint on the replay, grid points and between, by name, in
-    the constraint's unit. `stationarity`, `feasibility`, `complementarity`: scaled residuals of the optimality conditions,
-    recomputed outside the solver. `relaxed`: by how much physical domains were allowed to be left (fraction of nominal)
-    and by how much they were.
+    the constraint's unit. `stationarity`, `feasibility`, `complementarity`: scaled residuals of the optimality
+    conditions, recomputed outside the solver. `relaxed`: by how much physical domains were allowed to be left (fraction
+    of nominal) and by how much they were.
     """
 
     deviation: Mapping[str, float]

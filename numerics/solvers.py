@@ -159,7 +159,12 @@ class Engine:
         """Solve from the decisions `w`; bounds are those of the columns (row bounds are the problem's)."""
         began = time.perf_counter()
         task = _Task(w, scaling, lower, upper, data)
-        answer = self._lean(task, multipliers, manner) if self._chain is None else self._staged(task, self._chain)
+        try:
+            answer = self._lean(task, multipliers, manner) if self._chain is None else self._staged(task, self._chain)
+        except RuntimeError as error:  # the solver threw: the start is what is left
+            failed = {"return_status": str(error).strip().splitlines()[-1], "success": False}
+            none = (np.zeros(self.nlp.rows), np.zeros(self.nlp.columns))
+            answer = _Answer(failed, np.clip(w, lower, upper) / scaling.columns, *none)
         return self._judge(answer, task, time.perf_counter() - began)
 
     def _lean(self, task: _Task, multipliers: tuple[Array, Array] | None, manner: Manner) -> _Answer:

@@ -12,27 +12,39 @@ from typing import NamedTuple
 
 from titer.flowsheets.measure import Measure
 
-_GREEK = dict(
-    zip(
-        ("alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau phi chi psi omega "
-         "upsilon omicron").split(),
-        "αβγδεζηθικλμνξπρστφχψωυο",
-        strict=True,
-    )
-)  # fmt: skip
+_NAMES = (
+    *(
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "iota",
+        "kappa",
+        "lambda",
+        "mu",
+        "nu",
+        "xi",
+    ),
+    *("omicron", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"),
+)
+_GREEK = dict(zip(_NAMES, "αβγδεζηθικλμνξοπρστυφχψω", strict=True))
 GREEK = {**_GREEK, **{name.capitalize(): letter.upper() for name, letter in _GREEK.items()}, "lam": "λ"}
 _SUPERSCRIPTS = str.maketrans("-0123456789.", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹·")
-_THIN = "\u202f"  # a narrow space at which no line breaks
+_SPACE = "\u00a0"  # at which no line breaks
 
 
 class Written(NamedTuple):
     """A name as MathML: the letter, and its index (empty where it has none)."""
 
     base: str
-    index: str
+    below: str
 
     def __str__(self) -> str:
-        return f"<msub>{self.base}{self.index}</msub>" if self.index else self.base
+        return f"<msub>{self.base}{self.below}</msub>" if self.below else self.base
 
 
 def written(name: str) -> Written:
@@ -64,7 +76,7 @@ def unit_text(unit: str) -> str:
         return ""
     names = Measure.of(unit).names
     ordered = sorted(names.items(), key=lambda item: item[1] < 0)  # stable: what is above the line comes first
-    return _THIN.join(f"{name}{'' if n == 1 else f'{n:g}'.translate(_SUPERSCRIPTS)}" for name, n in ordered)
+    return _SPACE.join(f"{name}{'' if n == 1 else f'{n:g}'.translate(_SUPERSCRIPTS)}" for name, n in ordered)
 
 
 def _letters(head: str) -> tuple[str, list[str]]:

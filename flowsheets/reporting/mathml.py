@@ -29,7 +29,7 @@ _SPACE = '<mspace width="0.2em"/>'
 def mathml(node: Node, level: int = SUM) -> str:
     """A formula as MathML, in parentheses where it holds together less than `level` asks."""
     inner, own = _MATHML[type(node)](node)
-    return inner if own >= level else f"<mrow><mo>(</mo>{inner}<mo>)</mo></mrow>"
+    return inner if own >= level else _fenced(inner, node)
 
 
 def linear(node: Node, level: int = SUM) -> str:
@@ -41,7 +41,7 @@ def linear(node: Node, level: int = SUM) -> str:
 def width(node: Node) -> float:
     """About how wide a formula is drawn, in em."""
     if isinstance(node, Number):
-        return 0.55 * len(f"{node.value:.6g}") + 0.5 * len(unit_text(node.measure.label))
+        return 0.5 * len(f"{node.value:.6g}") + 0.45 * len(unit_text(node.measure.label))
     if isinstance(node, Letter):
         return extent(node.written or node.name) + 0.5 * len(node.owner)
     inside = [width(part) for part in node.parts()]
@@ -52,7 +52,10 @@ def width(node: Node) -> float:
         return sum(shown) + 1.4 * len(shown)
     if isinstance(node, Power):
         return inside[0] + 0.7 * inside[1]
-    return sum(inside) + (0.6 * len(node.function) + 1.0 if isinstance(node, Call) else 0.9 * len(inside))
+    if isinstance(node, Call):
+        index = 0.0 if node.width is None else 0.3 * inside[-1]  # the width of a smooth form is an index
+        return sum(inside) - index + 0.45 * len(_NAMES.get(node.function, node.function)) + 0.8
+    return sum(inside) + 0.3 * len(inside)
 
 
 def lines(node: Node, most: float) -> list[str]:
@@ -67,13 +70,13 @@ def lines(node: Node, most: float) -> list[str]:
             rows.append([])
             reached = width(term) + 1.4
         rows[-1].append(_term(term, first=i == 0))
-    return [_row(*row) for row in rows]
+    return [_row(*rows[0]), *(_row("<mrow></mrow>", *row) for row in rows[1:])]  # a sign after nothing is a sum's
 
 
-def number_text(value: float) -> tuple[str, str]:
-    """A number in six digits, and the power of ten apart: ("2", "9")."""
-    digits, _, power = f"{value:.6g}".partition("e")
-    return digits, str(int(power)) if power else ""
+def number_text(value: float, digits: int = 6) -> tuple[str, str]:
+    """A number in some digits, and the power of ten apart: ("2", "9")."""
+    shown, _, power = f"{value:.{digits}g}".partition("e")
+    return shown, str(int(power)) if power else ""
 
 
 # --- MathML ---------------------------------------------------------------------------------------------------
@@ -83,6 +86,17 @@ _Drawn = tuple[str, int]
 
 def _row(*parts: str) -> str:
     return parts[0] if len(parts) == 1 else f"<mrow>{''.join(parts)}</mrow>"
+
+
+def _fenced(inner: str, *nodes: Node) -> str:
+    """In parentheses, as tall as a fraction between them, else of the letters' own height."""
+    still = "" if any(_is_tall(node) for node in nodes) else ' stretchy="false"'
+    return f"<mrow><mo{still}>(</mo>{inner}<mo{still}>)</mo></mrow>"
+
+
+def _is_tall(node: Node) -> bool:
+    tall = isinstance(node, Quotient | InUnit) or (isinstance(node, Call) and node.function == "integral")
+    return tall or any(_is_tall(part) for part in node.parts())
 
 
 def _number(node: Number) -> _Drawn:
@@ -135,9 +149,9 @@ def _power(node: Power) -> _Drawn:
         if share.denominator > 1 and abs(share - Fraction(node.exponent.value)) < 1e-12:
             sign = "<mo>−</mo>" if share < 0 else ""
             exponent = f"<mrow>{sign}<mn>{abs(share.numerator)}</mn><mo>/</mo><mn>{share.denominator}</mn></mrow>"
-    if isinstance(node.base, Letter) and not node.base.owner and _written(node.base).index:
+    if isinstance(node.base, Letter) and not node.base.owner and _written(node.base).below:
         base = _written(node.base)
-        return f"<msubsup>{base.base}{base.index}{exponent}</msubsup>", POWER
+        return f"<msubsup>{base.base}{base.below}{exponent}</msubsup>", POWER
     return f"<msup>{mathml(node.base, ATOM)}{exponent}</msup>", POWER
 
 
@@ -148,7 +162,8 @@ def _call(node: Call) -> _Drawn:
     if node.function == "cbrt":
         return f"<mroot>{_row(inside)}<mn>3</mn></mroot>", POWER
     if node.function == "integral":
-        return f"<mrow><mo>∫</mo>{mathml(node.arguments[0], QUOTIENT)}{_SPACE}<mi mathvariant='normal'>d</mi><mi>t</mi></mrow>", QUOTIENT  # fmt: skip
+        over = f"{_SPACE}<mi mathvariant='normal'>d</mi><mi>t</mi>"
+        return f"<mrow><mo>∫</mo>{mathml(node.arguments[0], QUOTIENT)}{over}</mrow>", QUOTIENT
     if node.function.startswith("at "):
         where = f"<mtext>{escape(node.function.removeprefix('at '))}</mtext>"
         return f"<msub><mrow><mo>[</mo>{inside}<mo>]</mo></mrow>{where}</msub>", ATOM
@@ -158,7 +173,7 @@ def _call(node: Call) -> _Drawn:
         drawn = f"<msub><mi>log</mi><mn>{name.removeprefix('log')}</mn></msub>"
     if node.width is not None:
         drawn = f"<msub>{drawn}{mathml(node.width)}</msub>"
-    return f"<mrow>{drawn}<mo>\u2061</mo><mrow><mo>(</mo>{inside}<mo>)</mo></mrow></mrow>", POWER
+    return f"<mrow>{drawn}<mo>\u2061</mo>{_fenced(inside, *node.arguments)}</mrow>", POWER
 
 
 _MATHML: dict[type, Callable[..., _Drawn]] = {

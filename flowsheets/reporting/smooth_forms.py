@@ -7,10 +7,10 @@ import math
 from titer.flowsheets.reporting.tree import Call, Negative, Node, Number, Power, Sum, add, negative
 
 MEANING = {
-    "smooth max": "max with an index w is the smooth maximum, (a + b + sqrt((a - b)^2 + w^2))/2.",
-    "smooth min": "min with an index w is the smooth minimum, (a + b - sqrt((a - b)^2 + w^2))/2.",
+    "smooth max": "max with an index w is the smooth maximum, (a + b + √((a − b)² + w²))/2.",
+    "smooth min": "min with an index w is the smooth minimum, (a + b − √((a − b)² + w²))/2.",
     "smooth clip": "clip with an index w keeps x smoothly between two bounds a and b, "
-    "(a + b + sqrt((x - a)^2 + w^2) - sqrt((x - b)^2 + w^2))/2.",
+    "(a + b + √((x − a)² + w²) − √((x − b)² + w²))/2.",
     "smooth step": "step(y) = (1 + tanh(y))/2 is the smooth step from 0 to 1.",
 }
 
@@ -70,14 +70,21 @@ def _pair(total: list[Node], distance: Node) -> tuple[Node, Node] | None:
 
 
 def _clip(rest: list[Node], upper: tuple[Node, Node]) -> Node | None:
-    """clip(x, a, b) of [a, b, sqrt((x - a)^2 + w^2)] and (x - b, w)."""
+    """clip(x, a, b) of [a + b, sqrt((x - a)^2 + w^2)] and (x - b, w)."""
     lower = _rounded(rest[-1]) if rest else None
     if lower is None:
         return None
-    for k in range(len(rest)):
-        a, b = _sum(rest[:k]), _sum(rest[k:-1])
-        for count in range(1, len(_terms(lower[0])) + 1):
-            x = _sum(_terms(lower[0])[:count])
-            if add(x, negative(a)) == lower[0] and add(x, negative(b)) == upper[0]:
-                return Call("smooth clip", (x, a, b), upper[1])
+    left, right = _terms(lower[0]), _terms(upper[0])
+    for count in range(1, min(len(left), len(right)) + 1):
+        x, a, b = left[:count], negative(_sum(left[count:])), negative(_sum(right[count:]))
+        if x == right[:count] and _same(add(a, b), _sum(rest[:-1])):
+            return Call("smooth clip", (_sum(x), a, b), upper[1])
     return None
+
+
+def _same(added: Node, given: Node) -> bool:
+    """Whether two sums agree; numbers may have been added before they met a quantity."""
+    numbers = [term for term in _terms(added) if isinstance(term, Number)]
+    if len(numbers) == len(_terms(added)) and isinstance(given, Number):
+        return math.isclose(sum(n.value for n in numbers), given.value, rel_tol=1e-12)
+    return added == given

@@ -57,7 +57,7 @@ class Number(Node):
 
 @dataclass(frozen=True)
 class Letter(Node):
-    """A variable: its name in code, and how it is written ("c_feed[product]"); `owner` where units must be told apart."""
+    """A variable: its name in code, how it is written ("c_feed[product]"), and whose it is where that is unclear."""
 
     name: str
     written: str = ""

@@ -112,6 +112,11 @@ def test_a_figure_is_named_like_a_file() -> None:
         Outcome([Claim("x", 1, 1)], figures={"../x": lambda: None})  # type: ignore[dict-item, return-value]
 
 
+def test_an_outcome_holds_solutions_and_nothing_else_by_that_name() -> None:
+    with pytest.raises(DeclarationError, match="solution 'run': expected a Solution, got float"):
+        Outcome([Claim("x", 1, 1)], solutions={"run": 1.0})  # type: ignore[dict-item]
+
+
 def test_an_outcome_holds_when_every_claim_does() -> None:
     assert Outcome([Claim("x", 1, 1), Claim("y", 1, 1)]).ok
     assert not Outcome([Claim("x", 1, 1), Claim("y", 1, 2)]).ok

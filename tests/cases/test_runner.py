@@ -15,6 +15,8 @@ from rich.console import Console
 from titer.cases import runner
 from titer.cases.case import Case, Claim, Outcome, Progress, case
 from titer.cases.record import atomically
+from titer.flowsheets import Flowsheet, Phase, Recipe, simulate
+from titer.flowsheets.units import BatchReactor
 from titer.numerics.errors import SolveError, SpecificationError
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -79,7 +81,9 @@ def test_a_run_that_holds_writes_results_and_pictures(tmp_path: Path) -> None:
     assert datetime.fromisoformat(results["date"]).tzinfo is not None
     assert results["pictures"] == ["ready.png", "drawn_later.png"]
     written = sorted(file.name for file in (tmp_path / "new" / "folder").iterdir())
-    assert written == ["drawn_later.png", "ready.png", "results.json"]
+    assert written == ["drawn_later.png", "ready.png", "report.html", "report.json", "results.json"]
+    assert results["report"] == "report.html"
+    assert f"report: {tmp_path / 'new' / 'folder' / 'report.html'}" in screen
     assert (tmp_path / "new" / "folder" / "ready.png").read_bytes().startswith(PNG)
     for text in (
         "column.c[3,product] [bold]is no markup[/bold]",
@@ -89,6 +93,35 @@ def test_a_run_that_holds_writes_results_and_pictures(tmp_path: Path) -> None:
         "The stop time",
     ):
         assert text in screen
+
+
+def test_the_report_of_a_case_without_a_solution_holds_claims_facts_and_pictures(tmp_path: Path) -> None:
+    ran(toy, tmp_path, value=3.0)
+    facts = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert [claim["holds"] for claim in facts["claims"]] == [False, True]
+    assert facts["sections"]["Facts"] == {"mapping": {"quick": False}}
+    assert facts["settings"] == {"quick": False, "value": 3.0, "trouble": ""}
+    assert [picture["caption"] for picture in facts["pictures"]] == ["Ready", "Drawn later"]
+    assert "1 of 2 claims fail:" in page
+    assert page.count("<img") == 2
+    assert str(tmp_path) not in page
+
+
+def test_the_report_of_a_case_with_a_solution_holds_its_equations(tmp_path: Path) -> None:
+    @case("decay")
+    def decay(progress: Progress, *, quick: bool = False) -> Outcome:
+        """Let a reactor run."""
+        reactor = BatchReactor("reactor")
+        recipe = Recipe(Phase("react", duration=600.0))
+        run = simulate(Flowsheet(reactor), recipe, inputs={reactor.T_j: 334.0})
+        left = Claim("A is left", run.at_end(reactor.c_A), 0.0, kind="at least")
+        return Outcome((left,), solutions={"run": run}, sources={reactor.k0_1: "a demonstration"})
+
+    ran(decay, tmp_path)
+    facts = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert facts["units"][0]["groups"][0]["equations"][0]["text"] == "d(c_A)/dt = -r_1"
+    assert "a demonstration" in {row["source"] for row in facts["units"][0]["symbols"]}
 
 
 def test_a_failed_claim_is_told_and_recorded(tmp_path: Path) -> None:

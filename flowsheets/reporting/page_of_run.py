@@ -1,0 +1,170 @@
+"""How is a result printed? Its status, objective and limits, and the certificate in words and numbers."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from titer.flowsheets.reporting.equations import Facts
+from titer.flowsheets.reporting.markup import (
+    Html,
+    code,
+    duration,
+    formula,
+    in_line,
+    number,
+    pairs,
+    paragraph,
+    quantity,
+    table,
+    text,
+    unit_html,
+)
+
+MOST_STATES = 12  # that are listed in summaries; the JSON has all
+
+_STATS = {
+    "variables": "variables of the program",
+    "rows": "equations and limits of the program",
+    "seconds_total": "time in all [s]",
+    "seconds_simulation": "of which structure and simulation [s]",
+    "seconds_transcribe": "of which transcription [s]",
+    "seconds_create": "of which derivatives and scaling [s]",
+    "seconds_solve": "of which solving [s]",
+    "seconds_second_start": "of which the second start [s]",
+    "seconds_certificate": "of which the certificate [s]",
+}
+
+
+def status_of(run: Facts, named: bool) -> str:
+    """The box at the top: how the run ended, and whether to trust it."""
+    status, certificate, objective = run["status"], run["certificate"], run["objective"]
+    ok = status["ok"] and (certificate is None or certificate["ok"])
+    said = status["text"] if run["kind"] != "simulation" or not status["ok"] else "simulated to the end of the recipe"
+    said = f"{run['name']} – {said}" if named else said
+    lines = [f"<strong>{escape(said[:1].upper() + said[1:])}.</strong>"]
+    if status["message"] and not status["ok"]:
+        lines.append(escape(status["message"]))
+    length = f"duration {duration(sum(run['duration'].values()), run['time'])}"
+    reached = f"{_sense(objective)} {quantity(objective['value'], objective.get('unit', ''))}, " if objective else ""
+    found = f"{reached}{length}"
+    lines.append(f"{found[:1].upper()}{found[1:]}.")
+    if certificate is not None:
+        holds = "The certificate holds" if certificate["ok"] else "<strong>The certificate does not hold</strong>"
+        deviation = number(certificate["largest_deviation"], 2)
+        lines.append(
+            f"{holds}{_because(certificate)}. Replayed by an independent integrator, no state deviates by more than "
+            f"{deviation} of its size."
+        )
+    elif run["kind"] == "optimum":
+        lines.append("No certificate: nothing here has been checked outside the solver.")
+    kind = "status" if ok else "status fails"
+    return f'<div class="{kind}">{"".join(f"<p>{line}</p>" for line in lines)}</div>\n'
+
+
+def summary_of(run: Facts) -> str:
+    """The main numbers: objective, duration, limits that are active, where the states end."""
+    entries: dict[str, Any] = {}
+    if run["objective"]:
+        entries[_sense(run["objective"])] = quantity(run["objective"]["value"], run["objective"].get("unit", ""))
+    entries["duration"] = duration(sum(run["duration"].values()), run["time"])
+    if run["limits"]:
+        active = [limit["name"] for limit in run["limits"] if limit.get("active")]
+        entries["active limits"] = ", ".join(active) or "none"
+    ends = list(run["ends"].items())
+    rows = [[code(name), number(end["value"]), unit_html(end["unit"])] for name, end in ends[:MOST_STATES]]
+    return pairs("", entries) + table("At the end", ["variable", "value", "unit"], rows)
+
+
+def objective_of(run: Facts) -> str:
+    """What was made best, as a formula."""
+    objective = run["objective"]
+    if objective is None:
+        return paragraph("A simulation: nothing was optimized.")
+    if "where" not in objective:
+        return paragraph(
+            f"Objective at the optimum: {objective['value']:.8g}. Its formula and the values at the limits are not "
+            "part of a solution that was loaded from a file."
+        )
+    scenarios = f", the mean of {objective['scenarios']} scenarios" if objective["scenarios"] > 1 else ""
+    where = f", {objective['where']}" if objective["where"] in ("at the start", "at the end") else ""
+    said = f"{objective['sense'].capitalize()}{where}{scenarios}:"
+    value = Html(f"Value at the optimum: <strong>{quantity(objective['value'], objective['unit'])}</strong>.")
+    decided = [code(name) for name in dict.fromkeys(x["name"] for x in (*run["inputs"], *run["numbers"]))]
+    decided += [Html(f"the duration of {escape(phase['name'])}") for phase in run["phases"] if _is_decided(phase)]
+    by = paragraph(Html(f"Decided: {', '.join(decided)}.")) if decided else ""
+    return paragraph(said, "lead") + formula(objective) + paragraph(value) + by
+
+
+def limits_of(run: Facts) -> str:
+    """Every limit with its value, and whether it is active."""
+    if run["limits"] is None:
+        known = [[name, number(value, 2)] for name, value in (run["missed_on_replay"] or {}).items()]
+        return table("Largest violation of each limit on the replay", ["limit", "missed by"], known)
+    if not run["limits"]:
+        return paragraph("No limits besides the bounds of the decisions and the physical domains of the states.")
+    rows = []
+    for limit in run["limits"]:
+        side = Html(f"<strong>yes, {limit['side']}</strong>") if limit.get("active") else "no"
+        drawn = in_line(limit) if "mathml" in limit else ""
+        values = [limit.get(key) for key in ("lower", "upper", "value")]
+        missed = number(limit.get("missed_on_replay"), 2)
+        unit = unit_html(limit.get("unit", ""))
+        rows.append([limit["name"], drawn, limit["where"], *values, unit, limit.get("time"), side, missed])
+    columns = ["limit", "of", "where", "lower", "upper", "value", "unit", f"at [{run['time']}]", "active"]
+    note = (
+        "Value: where it is nearest to the limit. Active: within a ten-thousandth of its size. Missed: on the replay."
+    )
+    return table("Limits at the optimum", [*columns, "missed by"], rows) + paragraph(note, "quiet")
+
+
+def certificate_of(run: Facts) -> str:
+    """The certificate in words and numbers."""
+    c = run["certificate"]
+    if c is None:
+        return ""
+    worst = max(c["deviation"], key=lambda name: c["deviation"][name], default="")
+    residuals = ", ".join(f"{k} {number(c[k], 2)}" for k in ("stationarity", "feasibility", "complementarity"))
+    relaxed, left = (number(x, 2) for x in c["relaxed"])
+    checked = f"On that replay, no limit is missed by more than {number(c['largest_violation'], 2)} of its size."
+    said = {
+        "Replay": "The decisions were run again, piece by piece, by another integrator (IDAS). No state deviates by "
+        f"more than {number(c['largest_deviation'], 2)} of its size{f' ({escape(worst)})' if worst else ''}.",
+        "Limits between grid points": checked if c["violation"] else "There is no limit to check.",
+        "Optimality conditions": f"Recomputed outside the solver and scaled: {residuals}.",
+        "Physical domains": f"Relaxed by {relaxed} of the nominal sizes; left by at most {left}.",
+    }
+    holds = "It holds" if c["ok"] else "It does not hold"
+    rows = [[code(name), number(value, 2)] for name, value in sorted(c["deviation"].items(), key=lambda x: -x[1])]
+    return (
+        paragraph(Html(f"<strong>{holds}</strong>{_because(c)}."))
+        + pairs("", {name: Html(line) for name, line in said.items()})
+        + table("Largest deviation on the replay", ["state", "relative to its size"], rows[:MOST_STATES])
+    )
+
+
+def start_of(run: Facts) -> str:
+    """The start ladder and the effort."""
+    rows = [[rung["name"], number(rung["seconds"], 3), rung["result"]] for rung in run["start_report"]]
+    stats = {
+        _STATS.get(key, key.replace("_", " ")): number(value, 4)
+        for key, value in run["stats"].items()
+        if value is not None and value not in ([], {})
+    }
+    return table("Start report", ["step", "seconds", "result"], rows) + pairs(
+        "Effort", {key: text(value) for key, value in stats.items()}
+    )
+
+
+def _sense(objective: Facts) -> str:
+    return {"maximize": "objective (maximized)", "minimize": "objective (minimized)"}.get(
+        objective["sense"], "objective"
+    )
+
+
+def _is_decided(phase: Facts) -> bool:
+    return "free" in phase and "until" not in phase
+
+
+def _because(certificate: Facts) -> str:
+    return f": {escape(certificate['message'])}" if certificate["message"] else ""
