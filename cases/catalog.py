@@ -9,6 +9,7 @@ from titer.numerics.errors import DeclarationError, SpecificationError, unknown
 
 CATALOG = {
     "batch_reactor": "titer.cases.batch_reactor",
+    "exotherm": "titer.cases.exotherm",
     "fedbatch_multistart": "titer.cases.fedbatch_multistart",
     "reactor_pareto": "titer.cases.reactor_pareto",
     "semibatch_safety": "titer.cases.semibatch_safety",

@@ -167,6 +167,6 @@ def notes(lone: Solution, doubted: Solution, search: Solution, plan: Solution) -
         "product takes: the biomass stays at its limit and makes product to the end.",
         f"The trap, {lone.objective:.4f} g/L, keeps the biomass below its limit by drowning it in substrate, which "
         "inhibits growth. Near it every change is for the worse: a solver is right to stop there.",
-        f"{best} of {len(found)} starts reach the best. Two starts, the default, say: {said(doubted)}. That starts disagree "
-        "asks for more of them; that two agree proves little for a feed that may be a hundred times too large.",
+        f"{best} of {len(found)} starts reach the best. Two starts, the default, say: {said(doubted)}. That they "
+        "disagree asks for more of them; that two agree proves little where a feed may be a hundred times too large.",
     )

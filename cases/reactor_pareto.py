@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from time import perf_counter
 from collections.abc import Mapping
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -142,12 +142,12 @@ def notes(fronts: Mapping[str, Front], seconds: Mapping[str, float]) -> tuple[st
     k = len(quick) // 2
     share = sum(seconds[name] for name in fronts) / sum(len(front.values) for front in fronts.values())
     return (
-        f"Yield and impurity: {pure[-1, 0]:.3f} mol/L of B come with {pure[-1, 1]:.3f} mol/L of C; with half of that C, "
+        f"Yield and impurity: {pure[-1, 0]:.3f} mol/L of B come with {pure[-1, 1]:.3f} mol/L of C; with half of C, "
         f"{left:.3f} mol/L are left. A mol of C less costs {tight:.1f} mol of B where C is scarce, and {last:.2f} mol "
         "near the highest yield.",
         f"Yield and batch time: after {quick[k, 1] / 60.0:.0f} min {quick[k, 0]:.3f} mol/L, after "
-        f"{quick[-1, 1] / 60.0:.0f} min {quick[-1, 0]:.3f} mol/L. The front has no end: E_2 > E_1, so that a longer and "
-        "colder batch is always more selective.",
+        f"{quick[-1, 1] / 60.0:.0f} min {quick[-1, 0]:.3f} mol/L. The front has no end: E_2 > E_1, so that a longer "
+        "and colder batch is always more selective.",
         "All three: a limit of C costs little in a long batch and much in a short one; each line of the picture is one "
         "batch time.",
         f"{share:.2f} s a point, one after another from its neighbour; an aim by itself takes "

@@ -62,7 +62,7 @@ def draw_policies(front: Front, hottest: float) -> Figure:
     """Jacket temperature, reactor temperature and impurity at three points of the front."""
     figure, axes = panels(3, height=1.9)
     count = len(front.values)
-    for (colour, style, _), k in zip(LOOKS[:2] + (("0.5", "-", ""),), (count - 1, count // 2, 1), strict=True):
+    for (colour, style, _), k in zip((*LOOKS[:2], ("0.5", "-", "")), (count - 1, count // 2, 1), strict=True):
         plan = front.solutions[k]
         label = f"yield {front.values[k, 0]:.3f}, impurity {front.values[k, 1]:.3f} mol/L"
         for ax, name in zip(axes, ("T_j", "T", "c_C"), strict=True):

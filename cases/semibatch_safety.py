@@ -13,6 +13,7 @@ from titer.flowsheets import AtEnd, Flowsheet, Free, Path, Phase, PiecewiseConst
 from titer.flowsheets.units import SemibatchReactor
 from titer.numerics import Solution
 
+SOURCE = "Srinivasan, Palanki and Bonvin (2003), example 1"
 PUBLISHED = (19.80, 0.01)  # h
 SAFE = 353.15  # K, 80 C: what the contents may reach after a cooling failure
 FULL = 1.0  # L
@@ -56,7 +57,7 @@ def semibatch_safety(progress: Progress, *, quick: bool = False, pieces: int = 4
         notes=notes(plan, careless, prices),
         solutions={"safe": plan, "without the safety limit": careless},
         sections={"shadow prices": shadow_prices(plan)},
-        sources={"reactor": "Srinivasan, Palanki and Bonvin (2003), example 1"},
+        sources=dict.fromkeys(("reactor.k0", "reactor.dH", "reactor.rhoCp", "reactor.c", "reactor.c_in"), SOURCE),
     )
 
 

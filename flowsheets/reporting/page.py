@@ -40,8 +40,8 @@ def page_of(facts: Facts, pictures: Sequence[Picture], json_name: str) -> str:
     contents = "".join(f'<li><a href="#{anchors[title]}">{escape(title)}</a></li>' for title in sections)
     body = "".join(f"<section>\n{heading(2, t, anchors[t])}{content}</section>\n" for t, content in sections.items())
     made = f"titer {facts['versions']['titer']}, {facts['date'].replace('T', ' ').replace('+00:00', ' UTC')}"
-    kinds = dict.fromkeys(run["kind"] for run in facts["runs"])
-    subtitle = " · ".join([*(f"{kind}" for kind in kinds), made])
+    kinds = dict.fromkeys(run["kind"] if run["status"]["ok"] else f"unfinished {run['kind']}" for run in facts["runs"])
+    subtitle = " · ".join([*kinds, made])
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

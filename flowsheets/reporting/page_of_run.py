@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 from typing import Any
 
@@ -53,8 +54,8 @@ def status_of(run: Facts, named: bool) -> str:
         holds = "The certificate holds" if certificate["ok"] else "<strong>The certificate does not hold</strong>"
         deviation = number(certificate["largest_deviation"], 2)
         lines.append(
-            f"{holds}{_because(certificate)}. Replayed by an independent integrator, no state deviates by more than "
-            f"{deviation} of its size."
+            f"{holds}{_because(certificate)}. Replayed by an independent integrator, states deviate by up to "
+            f"{deviation} of their size."
         )
     elif run["kind"] == "optimum":
         lines.append("No certificate: nothing here has been checked outside the solver.")
@@ -82,14 +83,13 @@ def objective_of(run: Facts) -> str:
     if objective is None:
         return paragraph("A simulation: nothing was optimized.")
     if "where" not in objective:
-        return paragraph(
-            f"Objective at the optimum: {objective['value']:.8g}. Its formula and the values at the limits are not "
-            "part of a solution that was loaded from a file."
-        )
+        value = Html(f"Objective at the optimum: <strong>{number(objective['value'], 8)}</strong>.")
+        missing = "Its formula and the values at the limits are not part of a solution that was loaded from a file."
+        return paragraph(value) + paragraph(missing)
     scenarios = f", the mean of {objective['scenarios']} scenarios" if objective["scenarios"] > 1 else ""
     where = f", {objective['where']}" if objective["where"] in ("at the start", "at the end") else ""
     said = f"{objective['sense'].capitalize()}{where}{scenarios}:"
-    value = Html(f"Value at the optimum: <strong>{quantity(objective['value'], objective['unit'])}</strong>.")
+    value = Html(f"Value {_there(run)}: <strong>{quantity(objective['value'], objective['unit'])}</strong>.")
     decided = [code(name) for name in dict.fromkeys(x["name"] for x in (*run["inputs"], *run["numbers"]))]
     decided += [Html(f"the duration of {escape(phase['name'])}") for phase in run["phases"] if _is_decided(phase)]
     by = paragraph(Html(f"Decided: {', '.join(decided)}.")) if decided else ""
@@ -115,7 +115,7 @@ def limits_of(run: Facts) -> str:
     note = (
         "Value: where it is nearest to the limit. Active: within a ten-thousandth of its size. Missed: on the replay."
     )
-    return table("Limits at the optimum", [*columns, "missed by"], rows) + paragraph(note, "quiet")
+    return table(f"Limits {_there(run)}", [*columns, "missed by"], rows) + paragraph(note, "quiet")
 
 
 def certificate_of(run: Facts) -> str:
@@ -123,19 +123,20 @@ def certificate_of(run: Facts) -> str:
     c = run["certificate"]
     if c is None:
         return ""
-    worst = max(c["deviation"], key=lambda name: c["deviation"][name], default="")
+    deviations = sorted(c["deviation"].items(), key=_size)
+    worst = deviations[0][0] if deviations else ""
     residuals = ", ".join(f"{k} {number(c[k], 2)}" for k in ("stationarity", "feasibility", "complementarity"))
     relaxed, left = (number(x, 2) for x in c["relaxed"])
-    checked = f"On that replay, no limit is missed by more than {number(c['largest_violation'], 2)} of its size."
+    checked = f"On that replay, limits are missed by up to {number(c['largest_violation'], 2)} of their size."
     said = {
-        "Replay": "The decisions were run again, piece by piece, by another integrator (IDAS). No state deviates by "
-        f"more than {number(c['largest_deviation'], 2)} of its size{f' ({escape(worst)})' if worst else ''}.",
+        "Replay": "The decisions were run again, piece by piece, by another integrator (IDAS). States deviate by up "
+        f"to {number(c['largest_deviation'], 2)} of their size{f' ({escape(worst)})' if worst else ''}.",
         "Limits between grid points": checked if c["violation"] else "There is no limit to check.",
         "Optimality conditions": f"Recomputed outside the solver and scaled: {residuals}.",
         "Physical domains": f"Relaxed by {relaxed} of the nominal sizes; left by at most {left}.",
     }
     holds = "It holds" if c["ok"] else "It does not hold"
-    rows = [[code(name), number(value, 2)] for name, value in sorted(c["deviation"].items(), key=lambda x: -x[1])]
+    rows = [[code(name), number(value, 2)] for name, value in deviations]
     return (
         paragraph(Html(f"<strong>{holds}</strong>{_because(c)}."))
         + pairs("", {name: Html(line) for name, line in said.items()})
@@ -160,6 +161,15 @@ def _sense(objective: Facts) -> str:
     return {"maximize": "objective (maximized)", "minimize": "objective (minimized)"}.get(
         objective["sense"], "objective"
     )
+
+
+def _there(run: Facts) -> str:
+    return "at the optimum" if run["status"]["ok"] else "where the solver stopped"
+
+
+def _size(deviation: tuple[str, Any]) -> float:
+    """The largest first, and before it what is no finite number."""
+    return -deviation[1] if isinstance(deviation[1], int | float) else -math.inf
 
 
 def _is_decided(phase: Facts) -> bool:

@@ -77,4 +77,4 @@ def _range(lower: Any, upper: Any) -> Html:
         return text(None)
     if upper is None:
         return Html(f"≥ {number(lower)}")
-    return Html(f"≤ {number(upper)}") if lower is None else Html(f"{number(lower)} … {number(upper)}")
+    return Html(f"≤ {number(upper)}") if lower is None else Html(f"{number(lower)}&#160;…&#160;{number(upper)}")

@@ -66,9 +66,8 @@ def report(
     _check_claims(content.claims)
     _check_sources(content.sources, [s.source.plant if s.source is not None else plant for s in solutions.values()])
     _check_data(content.data)
-    drawings = dict(content.figures) | {
-        _trajectories(name, solutions): s.plot for name, s in solutions.items() if s.phases
-    }
+    trajectories = {_trajectories(name, solutions): s.plot for name, s in solutions.items() if s.phases}
+    drawings = dict(content.figures) | {k: plot for k, plot in trajectories.items() if k not in content.figures}
     facts = facts_of(content)
     pictures = [picture(caption, drawing) for caption, drawing in drawings.items()]
     facts["pictures"] = [{"caption": p.caption, "alt": p.alt} for p in pictures]
@@ -81,7 +80,8 @@ def _title(solution: Solution | None) -> str:
     if solution is None:
         return "Report"
     units = [] if solution.source is None else [unit.name for unit in solution.source.plant.units]
-    return f"{solution.kind.capitalize()}{' of ' if units else ''}{', '.join(units)}"
+    kind = solution.kind if solution.status.ok else f"unfinished {solution.kind}"
+    return f"{kind.capitalize()}{' of ' if units else ''}{', '.join(units)}"
 
 
 def _trajectories(name: str, solutions: Mapping[str, Solution]) -> str:

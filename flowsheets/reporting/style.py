@@ -80,6 +80,7 @@ footer { margin-top: 3rem; padding-top: .6rem; border-top: 1px solid var(--line)
   thead { display: table-header-group; }
   .wide, .equation { overflow: visible; }
   table { font-size: 8.5pt; }
+  th, td { padding-right: .8rem; }
   table.hashes td { font-size: 7pt; }
   p, .more, .quiet { font-size: inherit; max-width: none; }
   figure img { max-height: 215mm; border: 0; padding: 0; }

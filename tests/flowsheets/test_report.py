@@ -315,6 +315,35 @@ def test_an_optimum_shows_decided_numbers_and_linear_pieces(tmp_path: File) -> N
     assert "Trajectories of again" in page.text
 
 
+def test_a_failed_solve_is_not_called_an_optimum(tmp_path: File) -> None:
+    reactor = BatchReactor("reactor")
+    failed = optimize(
+        Flowsheet(reactor),
+        Recipe(Phase("react", duration=3600.0)),
+        free={reactor.T_j: PiecewiseConstant(2)},
+        maximize=AtEnd(lambda v: v.reactor.c_B),
+        subject_to=[AtEnd(lambda v: v.reactor.c_B, lower=0.99, name="too much")],
+        grid=Grid(elements=4),
+        strict=False,
+    )
+    page, facts, _ = made(tmp_path, failed)
+    assert facts["title"] == "Unfinished optimum of reactor"
+    assert not facts["runs"][0]["status"]["ok"]
+    assert "The certificate does not hold" in page.text
+    assert "Limits where the solver stopped" in page.text
+    assert "at the optimum" not in page.text
+    assert {"class": "status fails"} in page.of("div")
+
+
+def test_numbers_that_are_not_finite_are_written(tmp_path: File) -> None:
+    plan = best_batch()
+    assert plan.certificate is not None
+    broken = replace(plan.certificate, deviation={"a": float("nan"), "b": 1.0}, stationarity=float("inf"), ok=False)
+    _, facts, _ = made(tmp_path, replace(plan, certificate=broken))
+    assert facts["runs"][0]["certificate"]["deviation"] == {"a": "nan", "b": 1.0}
+    assert facts["runs"][0]["certificate"]["stationarity"] == "inf"
+
+
 def test_equations_that_are_no_formulas_are_left_out_with_the_reason(tmp_path: File) -> None:
     class Kinked(Tank):
         """Looks its rate up in a table of numbers."""
