@@ -13,37 +13,18 @@ import numpy as np
 
 from titer.cases import batch_reactor_pictures as pictures
 from titer.cases.batch_reactor_answers import IsothermalReactor, known_answers
+from titer.cases.batch_reactor_economics import Economics
+from titer.cases.batch_reactor_sensitivities import Dependence, dependence
 from titer.cases.case import Claim, Outcome, Progress, case
 from titer.control import optimize
-from titer.flowsheets import AtEnd, Flowsheet, Free, Path, Phase, PiecewiseConstant, Recipe, magnitude, replay, simulate
+from titer.flowsheets import AtEnd, Flowsheet, Free, Path, Phase, PiecewiseConstant, Recipe, replay, simulate
 from titer.flowsheets.units import BatchReactor
-from titer.numerics import Solution
+from titer.numerics import Grid, Ipopt, Solution
 
-VOLUME = 2000.0  # L of charge, 1 mol/L of A at 320 K
-MOLAR_MASS = 0.3  # kg/mol of B and of C: an intermediate of a small-molecule drug
 SHORTEST, LONGEST = 600.0, 36000.0  # s, between which the batch may be stopped
 LATE = (10, 20, 30)  # min, by which a stop may be late
 
 COLDEST = 300.0  # K, the lower limit of the jacket
-
-
-@dataclass(frozen=True)
-class Economics:
-    """What a batch earns and must meet: prices in EUR per kg and per hour, limits in mol/L and in K."""
-
-    price: float
-    purification: float
-    occupancy: float
-    impurity: float
-    temperature: float
-
-    def margin(self, c_B: Any, c_C: Any, hours: Any) -> Any:
-        """EUR: B sold, less removing C, less the time. The charge and the cleaning cost every batch the same."""
-        return VOLUME * MOLAR_MASS * (self.price * c_B - self.purification * c_C) - self.occupancy * hours
-
-    def __call__(self, v: Any) -> Any:
-        """The margin on a view of the plant."""
-        return self.margin(magnitude(v.reactor.c_B, "mol/L"), magnitude(v.reactor.c_C, "mol/L"), magnitude(v.time, "h"))
 
 
 @dataclass(frozen=True)
@@ -70,6 +51,7 @@ class Study:
     foreseen: Mapping[int, Batch]
     longest: Mapping[int, Solution]
     looser: float
+    dependence: Dependence
 
     @property
     def best(self) -> Batch:
@@ -104,8 +86,8 @@ def batch_reactor(
     known, known_facts = known_answers(progress)
     study = made(progress, economics, pieces, hours=(1, 2, 4) if quick else (1, 2, 4, 8, 16))
     return Outcome(
-        (*claims(study), *known),
-        facts=facts(study) | known_facts,
+        (*claims(study), *study.dependence.claims(), *known),
+        facts=facts(study) | study.dependence.facts() | known_facts,
         figures={
             "optimum": lambda: pictures.draw_optimum(study),
             "policies": lambda: pictures.draw_policies(study),
@@ -113,8 +95,11 @@ def batch_reactor(
                 study, overrun(study.plan, LATE[-1]), overrun(study.plan, LATE[-1], COLDEST)
             ),
             "yield_over_time": lambda: pictures.draw_yields(study),
+            "sensitivity": lambda: pictures.draw_sensitivity(study.dependence),
         },
-        notes=notes(study),
+        notes=(*notes(study), *study.dependence.notes()),
+        solutions={"best batch": study.plan},
+        sections=study.dependence.sections(),
     )
 
 
@@ -136,15 +121,29 @@ def made(progress: Progress, economics: Economics, pieces: int, hours: Sequence[
     looser = best_batch(replace(economics, impurity=economics.impurity + 0.01), pieces).objective - plan.objective
     longest = {h: highest_yield(h, pieces) for h in hours}
     progress("highest yield: " + ", ".join(f"{p.objective:.4f} mol/L in {h} h" for h, p in longest.items()))
-    return Study(economics, plan, replay(plan), policies, late, cooled, foreseen, longest, looser)
+    found = dependence(lambda values, wider: resolved(plan, economics.wider(wider), pieces, values))
+    progress(f"sensitivities: off by {found.largest_error:.1e} from solving again")
+    return Study(economics, plan, replay(plan), policies, late, cooled, foreseen, longest, looser, found)
 
 
-def best_batch(economics: Economics, pieces: int, minutes: float | None = None) -> Solution:
-    """The jacket temperatures, and unless it is given the stop time, of the highest margin."""
+def resolved(plan: Solution, economics: Economics, pieces: int, values: Mapping[str, float]) -> Solution:
+    """The best batch of other parameters or limits, as sharply as differences of it need."""
+    how = {"grid": Grid(elements=plan.stats["elements"]), "solver": Ipopt(tolerance=1e-10), "starts": 1}
+    return best_batch(economics, pieces, values=values, **how)
+
+
+def best_batch(
+    economics: Economics,
+    pieces: int,
+    minutes: float | None = None,
+    values: Mapping[str, float] | None = None,
+    **how: Any,
+) -> Solution:
+    """The jacket temperatures, and unless it is given the stop time, of the highest margin; `values` of parameters."""
     reactor = BatchReactor("reactor")
     duration = Free(3600.0, SHORTEST, LONGEST) if minutes is None else 60.0 * minutes
     return optimize(
-        Flowsheet(reactor, time="s"),
+        Flowsheet(reactor, time="s").with_values(values or {}),
         Recipe(Phase("react", duration=duration)),
         free={reactor.T_j: PiecewiseConstant(pieces)},
         maximize=AtEnd(economics),
@@ -152,6 +151,7 @@ def best_batch(economics: Economics, pieces: int, minutes: float | None = None) 
             Path(lambda v: v.reactor.T, upper=economics.temperature, name="reactor temperature"),
             AtEnd(lambda v: v.reactor.c_C, upper=economics.impurity, name="impurity"),
         ],
+        **how,
     )
 
 

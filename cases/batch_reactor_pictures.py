@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from titer.cases.batch_reactor import Study
+    from titer.cases.batch_reactor_sensitivities import Dependence
 
 MINUTE = 1.0 / 60.0
 GREY = "0.45"
@@ -124,4 +125,32 @@ def draw_yields(study: Study) -> Figure:
     below.set_xticks(hours, [f"{h}" for h in hours])
     below.minorticks_off()
     below.legend()
+    return figure
+
+
+def draw_sensitivity(found: Dependence) -> Figure:
+    """Bars of what one percent more of each parameter does to the highest margin; circles: by solving again."""
+    from matplotlib.figure import Figure
+
+    changes = found.table["objective at +1 %"]
+    figure = Figure(figsize=(7.5, 3.8), layout="constrained")
+    ax = figure.subplots()
+    plain(ax)
+    places = np.arange(len(changes))[::-1]
+    bars = ax.barh(places, changes, height=0.6, color="0.8", edgecolor="black", linewidth=0.8)
+    bars[0].set_label("to first order, from the optimality conditions")
+    again = [found.one_percent[name] for name in changes.index]
+    ax.plot(again, places, "o", color="black", markerfacecolor="white", label="by solving again with 1 % more")
+    for place, value, other in zip(places, changes, again, strict=True):
+        far = max(value, other) if value > 0.0 else min(value, other)
+        look = {"ha": "left", "xytext": (7, 0)} if value > 0.0 else {"ha": "right", "xytext": (-7, 0)}
+        text = f"{value:+.0f}" if abs(value) >= 10.0 else f"{value:+.2g}"
+        ax.annotate(text, (far, place), textcoords="offset points", va="center", fontsize=9, **look)
+    ax.axvline(0.0, color="black", linewidth=0.8)
+    ax.set_xscale("symlog", linthresh=1.0, linscale=0.5)
+    ax.set_xlim(-1e5, 1e5)
+    ax.set_yticks(places, [name.partition(".")[2] for name in changes.index])
+    ax.set(xlabel="change of the highest margin [EUR/batch], linear within 1 EUR, logarithmic beyond")
+    ax.set_title("What one percent more of each parameter does")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=9)
     return figure

@@ -171,7 +171,7 @@ def claims(policies: Mapping[str, Policy], safe: float) -> tuple[Claim, ...]:
     spare = (again["reactor.c[A]"] - again["reactor.c[B]"]).min()
     hottest, beyond = policies["safe"].hottest.max(), policies["careless"].hottest.max() - safe
     return (
-        Claim("adiabatic from 365 K, time to maximum rate", fastest_rise(finished), 24.0, 2.0, unit="h"),
+        Claim("adiabatic from 365 K, time to maximum rate", fastest_rise(finished), 24.0, kind="at least", unit="h"),
         Claim("T_cf of the safe batch, replayed", float(again["reactor.T_ad"].max()), safe, 0.05, "at most", "K"),
         Claim("temperature of the safe batch, replayed", float(again["reactor.T"].max()), NORMAL, 0.05, "at most", "K"),
         Claim("T_cf of the careless batch above the limit by", _above(careless, safe), 20.0, kind="at least", unit="K"),
@@ -198,10 +198,11 @@ def notes(policies: Mapping[str, Policy], safe: float, prices: Any) -> tuple[str
     return (
         f"Without the safety limit the batch takes {wild.hours:.2f} h and is limited by cooling: the jacket is at its "
         f"coldest while B is fed. Up to {much:.2f} mol/L of B wait in the reactor, and heat by 75 K per mol/L; if the "
-        f"cooling fails, the synthesis alone leads to {alone:.0f} K, where the product decomposes: {ended:.0f} K, reached "
+        f"cooling fails, the synthesis alone leads to {alone:.0f} K, where the product decomposes: {ended:.0f} K, "
         f"{soon:.1f} h after the failure.",
         f"With T_cf <= {safe:g} K the batch takes {tame.hours:.2f} h. B is fed as fast as it reacts, "
-        f"{few:.2f} mol/L at most, and at nearly the highest temperature: warmer, less of it waits. A failure at any moment leads to at most {tame.hottest.max():.1f} K within {HOURS:g} h.",
+        f"{few:.2f} mol/L at most, and at nearly the highest temperature: warmer, less of it waits. A "
+        f"failure at any moment leads to at most {tame.hottest.max():.1f} K within {HOURS:g} h.",
         f"Safety costs {tame.hours - wild.hours:.2f} h a batch; one kelvin more in the limit would save "
         f"{-60.0 * price:.0f} min, one kelvin less in the coldest jacket {3600.0 * colder:.0f} s.",
         "T_cf completes the synthesis and not the decomposition, whose rate it is to keep low "

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
+from titer.flowsheets.climbing import RELAXATION
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.problem import PhaseTerms, Placed
 from titer.flowsheets.results import moved_ends
 from titer.flowsheets.simulation import StoppedRunError, parameters_of, run_operations
 from titer.flowsheets.start import Started
+from titer.flowsheets.terms import AtTimes
 from titer.numerics.integrate import Trajectory
 from titer.numerics.solution import Certificate, PhaseResult, Solution
 
 Array = np.ndarray
 DEVIATION = 1e-4  # largest replay deviation, relative to a state's size, that is called good
 VIOLATION = 1e-4  # largest violation between grid points, relative to the limit's size
+OBJECTIVE = 1e-3  # largest relative difference of the objective on the replay
 RESIDUAL = 1e-5  # largest scaled residual of the optimality conditions
 
 
@@ -32,7 +36,9 @@ def certify(started: Started, r: int = 0, accuracy: float = 1e-5) -> Certificate
     shapes = {phase.name: phase.shapes for phase in solution.phases}
     cells = np.concatenate([outcome.w, started.assembled.nlp.data])
     ends = {p.operation.name: moved_ends(started.assembled, p, cells)(p.transcribed.ends) for p in placements}
-    stopped, deviation, violations = "", {}, {}
+    stopped, early, objective = "", "", float("nan")
+    deviation: dict[str, float] = {}
+    violations: dict[str, _Violation] = {}
     try:
         replayed = run_operations(
             plant,
@@ -43,12 +49,15 @@ def certify(started: Started, r: int = 0, accuracy: float = 1e-5) -> Certificate
             independent=True,
             stops=ends,
         )
-        deviation = _deviations(solution, replayed, nominal_sizes(started))
-        violations = _violations([p.terms for p in placements], replayed, plant)
+        deviation = _deviations(solution, replayed, nominal_sizes(started, r))
+        terms = [p.terms for p in placements]
+        violations = _violations(terms, replayed, plant)
+        objective = started.assembled.problem.sign * _objective(terms, replayed, plant)
+        early = _early_ends(terms, replayed, plant)
     except StoppedRunError as stop:
         stopped = f"the replay failed: {stop.message.splitlines()[0]}"
     residuals = (outcome.stationarity, outcome.violation, outcome.complementarity)
-    message = stopped or _complaint(started, deviation, violations, residuals)
+    message = stopped or _complaint(started, deviation, violations, residuals, early)
     return Certificate(
         deviation=deviation,
         violation={name: v.amount for name, v in violations.items()},
@@ -60,6 +69,54 @@ def certify(started: Started, r: int = 0, accuracy: float = 1e-5) -> Certificate
         ok=not message,
         seconds=time.perf_counter() - began,
         message=message,
+        objective=objective,
+    )
+
+
+def certify_all(started: Started, accuracy: float = 1e-5) -> tuple[Certificate, ...]:
+    """The certificates of all runs, with the objective recomputed on their replays compared with the program's."""
+    found = [certify(started, r, accuracy) for r in range(len(started.solutions))]
+    mine = started.assembled.problem.sign * started.outcome.objective
+    theirs = sum(c.objective for c in found) + _priors(started)
+    size = max(abs(mine), abs(theirs), 1e-2 / started.scaling.objective)
+    gap = abs(mine - theirs) / size if np.isfinite(theirs) else float("inf")
+    said = f"the objective is {theirs:.6g} on the replay, not {mine:.6g}; use more elements"
+    return tuple(
+        replace(
+            c,
+            objective_deviation=gap,
+            ok=c.ok and gap <= OBJECTIVE,
+            message=c.message or (said if gap > OBJECTIVE else ""),
+        )
+        for c in found
+    )
+
+
+def _priors(started: Started) -> float:
+    """What prior knowledge adds to the objective of a fit."""
+    problem, decided = started.assembled.problem, started.solutions[0].decided
+    if problem.share_decisions:
+        return 0.0
+    known = [(decided[n.name], *n.prior) for n in started.assembled.numbers if n.prior is not None]
+    return sum(((value - mean) / deviation) ** 2 for value, mean, deviation in known)
+
+
+def merged(certificates: Sequence[Certificate]) -> Certificate:
+    """One certificate for several scenarios: the worst of each."""
+    first = next((c for c in certificates if not c.ok), certificates[0])
+
+    def worst(entries: Sequence[Mapping[str, float]]) -> dict[str, float]:
+        names = dict.fromkeys(name for entry in entries for name in entry)
+        return {name: max(entry.get(name, 0.0) for entry in entries) for name in names}
+
+    return replace(
+        first,
+        deviation=worst([c.deviation for c in certificates]),
+        violation=worst([c.violation for c in certificates]),
+        largest_violation=max(c.largest_violation for c in certificates),
+        seconds=sum(c.seconds for c in certificates),
+        objective=sum(c.objective for c in certificates),
+        ok=all(c.ok for c in certificates),
     )
 
 
@@ -76,6 +133,7 @@ def _complaint(
     deviation: Mapping[str, float],
     violations: Mapping[str, _Violation],
     residuals: tuple[float, float, float],
+    early: str,
 ) -> str:
     """What does not hold, the gravest first; empty where all of it does."""
     far = max(deviation, key=lambda k: deviation[k], default="")
@@ -87,6 +145,13 @@ def _complaint(
         return f"{missed} is missed by {v.amount:.2g} {v.where}; use more elements"
     if far and deviation[far] > DEVIATION:
         return f"{far} deviates by {deviation[far]:.1e} of its size from the replay; use more elements"
+    if early:
+        return early
+    if started.reached.left > 1.01 * RELAXATION:
+        return (
+            f"a state leaves its physical domain by {started.reached.left:.1e} of its size; use more elements, "
+            f"or state a limit that is meant as a Path"
+        )
     if started.reached.binding:
         return f"the physical domain of {started.reached.binding[0]} binds; state a limit that is meant as a Path"
     if not max(residuals) <= RESIDUAL:
@@ -94,10 +159,10 @@ def _complaint(
     return ""
 
 
-def nominal_sizes(started: Started) -> dict[str, float]:
+def nominal_sizes(started: Started, r: int = 0) -> dict[str, float]:
     """The magnitude that each state had when the problem was scaled."""
     sizes: dict[str, float] = {}
-    for placement in started.assembled.runs[0]:
+    for placement in started.assembled.runs[r]:
         cells = started.assembled.nlp.cells[placement.block.name][placement.block.port("end").cells]
         for variable, cell in zip(placement.dae.states, cells, strict=False):
             if cell < started.assembled.nlp.columns:
@@ -135,24 +200,83 @@ def _violations(
 ) -> dict[str, _Violation]:
     """By how much each limit is missed on the replay."""
     found: dict[str, _Violation] = {}
+    names = _names(terms)
     totals: dict[int, float] = {}
     last = {id(total.term): phase for phase in terms for total in phase.totals}
     for phase, result in zip(terms, replayed, strict=True):
         t, p = result.trajectory, parameters_of(phase.operation, plant.values, result.held)
         for placed in phase.paths:
-            _note(found, placed, _values(placed, t, p), t.time, plant.time)
+            _note(found, names[id(placed.term)], placed, _values(placed, t, p), t.time, plant.time)
         for placed, at in [(x, 0) for x in phase.at_start] + [(x, -1) for x in phase.at_end]:
             values = _values(placed, t, p)
-            _note(found, placed, values[[at]], t.time[[at]], plant.time, float(np.abs(values).max()))
+            _note(
+                found,
+                names[id(placed.term)],
+                placed,
+                values[[at]],
+                t.time[[at]],
+                plant.time,
+                float(np.abs(values).max()),
+            )
         for placed in phase.totals:
-            from scipy.integrate import simpson  # slow to import, and seldom wanted
-
-            distinct = np.append(np.diff(t.time) > 0.0, True)
-            added = simpson(_values(placed, t, p)[distinct], x=t.time[distinct])
-            totals[id(placed.term)] = totals.get(id(placed.term), 0.0) + float(added)
+            totals[id(placed.term)] = totals.get(id(placed.term), 0.0) + _integral(_values(placed, t, p), t.time)
             if last[id(placed.term)] is phase:
-                _note(found, placed, np.array([totals[id(placed.term)]]), t.time[[-1]], plant.time)
+                _note(
+                    found, names[id(placed.term)], placed, np.array([totals[id(placed.term)]]), t.time[[-1]], plant.time
+                )
     return found
+
+
+def _objective(terms: Sequence[PhaseTerms], replayed: Sequence[PhaseResult], plant: Flowsheet) -> float:
+    """The minimized objective of a run, evaluated on its replay."""
+    total = 0.0
+    for phase, result in zip(terms, replayed, strict=True):
+        t, p = result.trajectory, parameters_of(phase.operation, plant.values, result.held)
+        for placed, at in [(x, 0) for x in phase.at_start] + [(x, -1) for x in phase.at_end]:
+            total += placed.weight * float(_values(placed, t, p)[at]) if placed.weight else 0.0
+        for placed in phase.integrals:
+            total += placed.weight * _integral(_values(placed, t, p), t.time)
+        for placed in phase.samples:
+            total += placed.weight * _squares(placed, _values(placed, t, p), t.time)
+    return total
+
+
+def _squares(placed: Placed, values: Array, time: Array) -> float:
+    """Weighted squares over the data of a phase; where an input jumps, its value before the jump counts."""
+    term = placed.term
+    assert isinstance(term, AtTimes)
+    chosen = placed.chosen if placed.chosen is not None else np.arange(len(term.times))
+    times = np.asarray(term.times, dtype=float)[chosen]
+    at = np.clip(np.searchsorted(time, times - 1e-9 * (time[-1] - time[0])), 0, len(time) - 1)
+    measured, deviations = (np.asarray(v, dtype=float)[chosen] for v in (term.measured, term.deviations))
+    return float((((values[at] - measured) / deviations) ** 2).sum())
+
+
+def _integral(values: Array, time: Array) -> float:
+    """Simpson's rule on every stretch between jumps (times that stand twice)."""
+    from scipy.integrate import simpson  # slow to import, and seldom wanted
+
+    cuts = np.flatnonzero(np.diff(time) <= 0.0) + 1
+    stretches = zip(np.split(values, cuts), np.split(time, cuts), strict=True)
+    return sum(float(simpson(v, x=t)) for v, t in stretches if len(t) > 1)
+
+
+def _early_ends(terms: Sequence[PhaseTerms], replayed: Sequence[PhaseResult], plant: Flowsheet) -> str:
+    """A phase whose `until` was met before its end, or in the other direction: the program knows only that it holds
+    there."""
+    for phase, result in zip(terms, replayed, strict=True):
+        event = phase.operation.event
+        if event is None:
+            continue
+        t, p = result.trajectory, parameters_of(phase.operation, plant.values, result.held)
+        n = len(t.time)
+        rows = event.function.map(n)(t.time[None, :], t.x, t.z, t.u, np.repeat(p[:, None], n, axis=1))
+        values = np.array(rows).ravel()
+        sign = event.direction or -np.sign(values[0]) or 1.0
+        met = np.flatnonzero(sign * values[: n - 1] > 1e-5 * np.abs(values).max())
+        if len(met):
+            return f"{event.text} is met already at t = {t.time[met[0]]:.6g} {plant.time}, before the phase ends"
+    return ""
 
 
 def _values(placed: Placed, t: Trajectory, p: Array) -> Array:
@@ -162,7 +286,7 @@ def _values(placed: Placed, t: Trajectory, p: Array) -> Array:
 
 
 def _note(
-    found: dict[str, _Violation], placed: Placed, values: Array, times: Array, unit: str, size: float = 0.0
+    found: dict[str, _Violation], name: str, placed: Placed, values: Array, times: Array, unit: str, size: float = 0.0
 ) -> None:
     """Note a violation, relative to the largest of the limit, of the values and of `size`."""
     limits = [abs(b) for b in (placed.lower, placed.upper) if np.isfinite(b)]
@@ -172,7 +296,18 @@ def _note(
     k = int(np.argmax(beyond))
     amount = max(float(beyond[k]), 0.0)
     size = max(size, float(np.abs(values).max()), *limits, 1e-12)
-    name, label = placed.term.label(), placed.measure.label
-    where = f"{label} at t = {times[k]:.4g} {unit}".strip()
-    if name not in found or amount > found[name].amount:
+    where = f"{placed.measure.label} at t = {times[k]:.4g} {unit}".strip()
+    if name not in found or amount / size > found[name].relative:
         found[name] = _Violation(amount, amount / size, where)
+
+
+def _names(terms: Sequence[PhaseTerms]) -> dict[int, str]:
+    """A name for each term with limits; of several with one label the later ones are numbered."""
+    names: dict[int, str] = {}
+    for phase in terms:
+        for placed in (*phase.paths, *phase.at_start, *phase.at_end, *phase.totals):
+            label = placed.term.label()
+            if id(placed.term) not in names:
+                count = sum(name.split(" (")[0] == label for name in names.values())
+                names[id(placed.term)] = label if not count else f"{label} ({count + 1})"
+    return names

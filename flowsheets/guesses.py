@@ -12,7 +12,7 @@ from titer.flowsheets.assembly import Assembled, Placement
 from titer.flowsheets.filling import fill
 from titer.flowsheets.ladder import Ladder
 from titer.flowsheets.operation import Decided, Duration, Operation, middle
-from titer.flowsheets.problem import PhaseTerms, Problem, free_numbers
+from titer.flowsheets.problem import PhaseTerms, Problem, Run, free_numbers
 from titer.flowsheets.simulation import StoppedRunError, run_operations
 from titer.numerics.errors import SolveError, SpecificationError
 from titer.numerics.solution import PhaseResult, Solution
@@ -21,21 +21,21 @@ Array = np.ndarray
 
 
 def nominal_runs(
-    problem: Problem, terms: Sequence[Sequence[PhaseTerms]], start_from: Solution | None, ladder: Ladder
+    problem: Problem,
+    terms: Sequence[Sequence[PhaseTerms]],
+    start_from: Sequence[Solution | None],
+    ladder: Ladder,
 ) -> list[tuple[PhaseResult, ...]]:
-    """A trajectory of every run to start from: an earlier solution's, else a simulation."""
-    if start_from is not None:
-        _check_same_phases(problem, start_from)
-        terms = [tuple(_from_solution(phase, start_from) for phase in phases) for phases in terms]
+    """A trajectory of every run to start from: that of an earlier solution's decisions, else a simulation."""
     results = []
-    for run, phases in zip(problem.runs, terms, strict=True):
-        plant = run.plant.with_values(guessed(problem, start_from))
-        if start_from is not None:
-            shapes = {p.name: p.shapes for p in start_from.phases}
+    for run, phases, earlier in zip(problem.runs, terms, start_from, strict=True):
+        plant = run.plant.with_values(guessed(problem, earlier))
+        if earlier is not None:
+            _check_same_phases(run, earlier)
+            planned = [_from_solution(phase, earlier).operation for phase in phases]
+            shapes = {p.name: p.shapes for p in earlier.phases}
             try:
-                results.append(
-                    run_operations(plant, [p.operation for p in phases], shapes, start_from.duration, points=120)
-                )
+                results.append(run_operations(plant, planned, shapes, earlier.duration, points=120))
                 continue
             except StoppedRunError:
                 pass  # the earlier decisions do not run on this plant: start as if there were none
@@ -181,8 +181,8 @@ def _from_solution(phase: PhaseTerms, solution: Solution) -> PhaseTerms:
     return replace(phase, operation=replace(operation, duration=replace(d, guess=guess)))
 
 
-def _check_same_phases(problem: Problem, start_from: Solution) -> None:
-    wanted = [phase.name for phase in problem.runs[0].recipe]
+def _check_same_phases(run: Run, start_from: Solution) -> None:
+    wanted = [phase.name for phase in run.recipe]
     came = [phase.name for phase in start_from.phases]
     if wanted != came:
         raise SpecificationError(

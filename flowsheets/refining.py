@@ -36,37 +36,47 @@ _AT_BOUND = 1e-4  # share of a range within which an input lies on its bound
 
 def refined_grid(started: Started, certificate: Certificate, accuracy: float) -> Grid:
     """The next mesh: element ends per phase, in the nominal positions of the phase."""
-    placements = started.assembled.runs[0]
     grid = started.assembled.problem.grid
+    elements: dict[str, Array] = {}
+    for r in range(len(started.assembled.runs)):
+        for name, ends in _next_ends(started, r, grid, certificate, accuracy).items():
+            if name not in elements or len(ends) > len(elements[name]):  # runs that share a phase share its mesh
+                elements[name] = ends
+    return replace(grid, elements=elements)
+
+
+def _next_ends(started: Started, r: int, grid: Grid, certificate: Certificate, accuracy: float) -> dict[str, Array]:
+    placements = started.assembled.runs[r]
     order = 2 * grid.degree + (0 if grid.points is Points.RADAU else 1)
-    errors = {p.operation.name: element_errors(started, k) for k, p in enumerate(placements)}
+    errors = {p.operation.name: element_errors(started, k, r) for k, p in enumerate(placements)}
     total = sum(float(e.sum()) for e in errors.values())
     growth = float(np.clip(certificate.largest_deviation / max(total, 1e-300), 1.0, 100.0))
     target = 0.5 * accuracy / growth
     roots = {name: np.maximum(e, 1e-3 * target / len(e)) ** (1.0 / order) for name, e in errors.items()}
-    whole = sum(float(r.sum()) for r in roots.values())
+    whole = sum(float(root.sum()) for root in roots.values())
     wanted = (whole**order / target) ** (1.0 / (order - 1))
-    finer = 1.5 if certificate.largest_violation > VIOLATION else 0.0  # limits between points want shorter elements
-    elements: dict[str, Array] = {}
+    between = certificate.largest_violation > VIOLATION or certificate.objective_deviation > 10.0 * accuracy
+    finer = 1.5 if between else 0.0  # limits and integrals between points want shorter elements
+    ends_of: dict[str, Array] = {}
     for placement in placements:
         name, ends = placement.operation.name, placement.transcribed.ends
         n = len(ends) - 1
         count = np.clip(wanted * roots[name].sum() / whole, max(_SHRINK, finer) * n, _GROWTH * n)
-        elements[name] = _spread(ends, roots[name], int(np.ceil(count)))
-    return replace(grid, elements=elements)
+        ends_of[name] = _spread(ends, roots[name], int(np.ceil(count)))
+    return ends_of
 
 
-def element_errors(started: Started, k: int) -> Array:
-    """The error of each element of phase `k`: its end against an integration from its start, relative to sizes of
-    states."""
-    solution, placement = started.solutions[0], started.assembled.runs[0][k]
+def element_errors(started: Started, k: int, r: int = 0) -> Array:
+    """The error of each element of phase `k` of run `r`: its end against an integration from its start, relative to
+    sizes of states."""
+    solution, placement = started.solutions[r], started.assembled.runs[r][k]
     phase, operation = solution.phases[k], placement.operation
     cells = np.concatenate([started.outcome.w, started.assembled.nlp.data])
     ends = moved_ends(started.assembled, placement, cells)(placement.transcribed.ends)
-    plant = started.assembled.problem.runs[0].plant.with_values(solution.decided)
+    plant = started.assembled.problem.runs[r].plant.with_values(solution.decided)
     p = parameters_of(operation, plant.values, phase.held)
     dae, t = operation.lowered.dae, phase.trajectory
-    nominal = nominal_sizes(started)
+    nominal = nominal_sizes(started, r)
     floor = np.array([0.01 * nominal.get(name, 0.0) for name in phase.states])
     size = np.maximum(np.maximum(np.abs(t.x).max(axis=1), floor), 1e-300)
     shapes = list(phase.shapes.values())

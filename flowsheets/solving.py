@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from titer.flowsheets.certificate import VIOLATION, certify
+from titer.flowsheets.certificate import VIOLATION, certify_all, merged
 from titer.flowsheets.climbing import climb
 from titer.flowsheets.ladder import Ladder
 from titer.flowsheets.problem import Problem
@@ -52,9 +52,9 @@ def solve(
         solver = replace(solver, tolerance=float(np.clip(1e-2 * refine, 1e-12, solver.tolerance)))
     started = start(problem, solver, start_from, starts, seed=seed)
     current = _Pass(problem, started, _certificates(started, accuracy))
-    if len(problem.runs) == 1 and (refine is not None or problem.grid.elements is None):
+    if refine is not None or problem.grid.elements is None:
         current = _refined(current, solver, accuracy)
-        if refine is not None:
+        if refine is not None and len(problem.runs) == 1:
             current = _switched(current, solver, accuracy)
     return Solved(current.started, _with_certificates(current.started, current.certificates))
 
@@ -69,24 +69,38 @@ class _Pass:
 
     def good(self, accuracy: float) -> bool:
         """Whether the replay agrees and all limits hold between grid points."""
-        c = self.certificates[0]
-        return c.largest_deviation <= accuracy and c.largest_violation <= VIOLATION
+        c = self.worst
+        return (
+            c.largest_deviation <= accuracy
+            and c.largest_violation <= VIOLATION
+            and c.objective_deviation <= 10.0 * accuracy
+        )
+
+    @property
+    def worst(self) -> Certificate:
+        """The certificate of the run that deviates most."""
+        return max(self.certificates, key=lambda c: c.largest_deviation)
 
 
 def _refined(current: _Pass, solver: Ipopt | Fatrop, accuracy: float) -> _Pass:
     """Meshes refined and coarsened by the errors of their elements until a replay agrees."""
     target, vain = accuracy, 0
     for _ in range(_REFINEMENTS):
-        elements = sum(len(p.transcribed.ends) - 1 for p in current.started.assembled.runs[0])
-        if not current.started.outcome.status.ok or current.good(accuracy) or vain > 1 or elements > _MOST_ELEMENTS:
+        elements = sum(len(p.transcribed.ends) - 1 for run in current.started.assembled.runs for p in run)
+        if (
+            not current.started.outcome.status.ok
+            or current.good(accuracy)
+            or vain > 1
+            or elements > _MOST_ELEMENTS * len(current.problem.runs)
+        ):
             break
-        problem = replace(current.problem, grid=refined_grid(current.started, current.certificates[0], target))
-        started = start(problem, solver, current.started.solutions[0], 1, current.started.ladder)
+        problem = replace(current.problem, grid=refined_grid(current.started, current.worst, target))
+        started = start(problem, solver, current.started.solutions, 1, current.started.ladder)
         if not started.outcome.status.ok:
             break
-        before = current.certificates[0].largest_deviation
+        before = current.worst.largest_deviation
         current = _Pass(problem, started, _certificates(started, accuracy))
-        if current.certificates[0].largest_deviation > 0.5 * before:
+        if current.worst.largest_deviation > 0.5 * before:
             vain += 1
             target *= 0.1  # the errors of the elements say less than the replay: ask for more
     return current
@@ -134,7 +148,9 @@ def with_limits(solved: Solved, limits: Mapping[str, tuple[float, float]]) -> So
 
 
 def _certificates(started: Started, accuracy: float = ACCURACY) -> tuple[Certificate, ...]:
-    certificates = tuple(certify(started, r, accuracy) for r in range(len(started.solutions)))
+    certificates = certify_all(started, accuracy)
+    if started.assembled.problem.share_decisions and len(certificates) > 1:
+        certificates = (merged(certificates),) * len(certificates)
     worst = max(certificates, key=lambda c: c.largest_deviation)
     said = "holds" if all(c.ok for c in certificates) else next(c.message for c in certificates if not c.ok)
     started.ladder.climbed("certificate", f"{said}; replay deviation {worst.largest_deviation:.1e}")

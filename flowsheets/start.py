@@ -49,7 +49,7 @@ class Started:
 def start(
     problem: Problem,
     solver: Ipopt | Fatrop,
-    start_from: Solution | None = None,
+    start_from: Solution | Sequence[Solution] | None = None,
     starts: int | None = None,
     ladder: Ladder | None = None,
     seed: int = 0,
@@ -67,12 +67,13 @@ def start(
     terms = [phases_of(run, problem.free) for run in problem.runs]
     check_free(problem.runs[0], problem.free, terms[0])
     ladder.climbed("structure", _counted(terms))
-    nominal = nominal_runs(problem, terms, start_from, ladder)
+    given = _per_run(start_from, len(problem.runs))
+    nominal = nominal_runs(problem, terms, given, ladder)
     assembled = assemble(problem, terms, nominal)
     ladder.climbed("transcription", f"{assembled.nlp.columns} variables, {assembled.nlp.rows} equations and limits")
     engine = Engine(assembled.nlp, solver)
     ladder.climbed("derivatives", type(solver).__name__)
-    first = fill(assembled, nominal, guessed(problem, start_from))
+    first = fill(assembled, nominal, guessed(problem, given[0]))
     sizes = column_sizes(assembled, nominal)
     scaling = engine.scaling(first, sizes)
     ladder.climbed("scaling", f"sizes from {sizes.min(initial=1.0):.1e} to {sizes.max(initial=1.0):.1e}")
@@ -89,7 +90,14 @@ def start(
     return Started(assembled, engine, chosen.reached, scaling, solutions, ladder)
 
 
-def _others(starts: int | None, seconds: float, start_from: Solution | None, reached: Reached) -> int:
+def _per_run(start_from: Solution | Sequence[Solution] | None, runs: int) -> list[Solution | None]:
+    """What each run starts from."""
+    if start_from is None or isinstance(start_from, Solution):
+        return [start_from] * runs
+    return list(start_from)
+
+
+def _others(starts: int | None, seconds: float, start_from: Any, reached: Reached) -> int:
     """How many further starts are wanted; one where the first was cheap, or failed."""
     if starts is not None:
         return max(starts - 1, 0 if reached.outcome.status.ok else 1)

@@ -82,6 +82,8 @@ class Certificate:
     seconds: float = 0.0
     message: str = ""
     largest_violation: float = 0.0  # of any limit, relative to its size
+    objective: float = float("nan")  # on the replay
+    objective_deviation: float = 0.0  # of it from the program's, relative
 
     @property
     def largest_deviation(self) -> float:
