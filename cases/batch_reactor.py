@@ -22,6 +22,7 @@ from titer.flowsheets.units import BatchReactor
 from titer.numerics import Grid, Ipopt, Solution
 
 SHORTEST, LONGEST = 600.0, 36000.0  # s, between which the batch may be stopped
+STOP = Free(3600.0, SHORTEST, LONGEST)
 LATE = (10, 20, 30)  # min, by which a stop may be late
 
 COLDEST = 300.0  # K, the lower limit of the jacket
@@ -116,7 +117,7 @@ def made(progress: Progress, economics: Economics, pieces: int, hours: Sequence[
     progress("compared: " + ", ".join(f"{name} {batch.margin:.0f} EUR" for name, batch in policies.items()))
     late = {minutes: ended(economics, overrun(plan, minutes)) for minutes in LATE}
     cooled = {minutes: ended(economics, overrun(plan, minutes, COLDEST)) for minutes in LATE}
-    foreseen = {m: ended(economics, best_batch(economics, pieces, best.minutes + m)) for m in LATE}
+    foreseen = {m: ended(economics, best_batch(economics, pieces, 60.0 * (best.minutes + m))) for m in LATE}
     progress("stopped late: " + ", ".join(f"{m} min {late[m].margin - best.margin:+.0f} EUR" for m in LATE))
     looser = best_batch(replace(economics, impurity=economics.impurity + 0.01), pieces).objective - plan.objective
     longest = {h: highest_yield(h, pieces) for h in hours}
@@ -128,23 +129,18 @@ def made(progress: Progress, economics: Economics, pieces: int, hours: Sequence[
 
 def resolved(plan: Solution, economics: Economics, pieces: int, values: Mapping[str, float]) -> Solution:
     """The best batch of other parameters or limits, as sharply as differences of it need."""
-    how = {"grid": Grid(elements=plan.stats["elements"]), "solver": Ipopt(tolerance=1e-10), "starts": 1}
+    how: dict[str, Any] = {"grid": Grid(elements=plan.stats["elements"]), "solver": Ipopt(tolerance=1e-10), "starts": 1}
     return best_batch(economics, pieces, values=values, **how)
 
 
 def best_batch(
-    economics: Economics,
-    pieces: int,
-    minutes: float | None = None,
-    values: Mapping[str, float] | None = None,
-    **how: Any,
+    economics: Economics, pieces: int, stop: Free | float = STOP, values: Mapping[str, float] | None = None, **how: Any
 ) -> Solution:
-    """The jacket temperatures, and unless it is given the stop time, of the highest margin; `values` of parameters."""
+    """The jacket temperatures, and the stop time [s] if it is free, of the highest margin; `values` of parameters."""
     reactor = BatchReactor("reactor")
-    duration = Free(3600.0, SHORTEST, LONGEST) if minutes is None else 60.0 * minutes
     return optimize(
         Flowsheet(reactor, time="s").with_values(values or {}),
-        Recipe(Phase("react", duration=duration)),
+        Recipe(Phase("react", duration=stop)),
         free={reactor.T_j: PiecewiseConstant(pieces)},
         maximize=AtEnd(economics),
         subject_to=[
@@ -160,7 +156,7 @@ def best_isothermal(economics: Economics) -> Solution:
     reactor = IsothermalReactor("reactor")
     return optimize(
         Flowsheet(reactor, time="s"),
-        Recipe(Phase("react", duration=Free(3600.0, SHORTEST, LONGEST))),
+        Recipe(Phase("react", duration=STOP)),
         free={reactor.T: Free(min(335.0, economics.temperature), COLDEST, economics.temperature)},
         maximize=AtEnd(economics),
         subject_to=[AtEnd(lambda v: v.reactor.c_C, upper=economics.impurity, name="impurity")],

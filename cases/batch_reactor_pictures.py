@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -143,7 +143,7 @@ def draw_sensitivity(found: Dependence) -> Figure:
     ax.plot(again, places, "o", color="black", markerfacecolor="white", label="by solving again with 1 % more")
     for place, value, other in zip(places, changes, again, strict=True):
         far = max(value, other) if value > 0.0 else min(value, other)
-        look = {"ha": "left", "xytext": (7, 0)} if value > 0.0 else {"ha": "right", "xytext": (-7, 0)}
+        look: dict[str, Any] = {"ha": "left", "xytext": (7, 0)} if value > 0.0 else {"ha": "right", "xytext": (-7, 0)}
         text = f"{value:+.0f}" if abs(value) >= 10.0 else f"{value:+.2g}"
         ax.annotate(text, (far, place), textcoords="offset points", va="center", fontsize=9, **look)
     ax.axvline(0.0, color="black", linewidth=0.8)

@@ -96,10 +96,10 @@ def dependence(solve: Solve) -> Dependence:
             (up.objective - down.objective) / (2.0 * size),
             (up.duration["react"] - down.duration["react"]) / (2.0 * size),
         )
-    for name, row in prices.set_index("limit").iterrows():
-        if name in LIMITS:
-            key, size, _ = LIMITS[str(name)]
+    for limit, price in zip(prices["limit"], prices["price"], strict=True):
+        if limit in LIMITS:
+            key, size, _ = LIMITS[limit]
             up, down = (solve({}, {key: change}) for change in (size, -size))
-            limits[str(name)] = (float(row["price"]), (up.objective - down.objective) / (2.0 * size))
+            limits[limit] = (float(price), (up.objective - down.objective) / (2.0 * size))
     one_percent = {name: solve({name: 1.01 * values[name]}, {}).objective - plan.objective for name in found.names}
     return Dependence(found.table(), prices, derivatives, differences, limits, one_percent)

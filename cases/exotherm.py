@@ -125,7 +125,7 @@ def failing(plan: Solution, failures: int) -> Policy:
     moments = np.unique(np.append(np.linspace(0.0, plan.duration["feed"], failures), at_worst))
     runs = [failed(plan, moment) for moment in moments]
     hottest = np.array([run["reactor.T"].max() for run in runs])
-    soonest = [fastest_rise(run) for run in runs]
+    soonest = np.array([fastest_rise(run) for run in runs])
     worst = runs[int(np.lexsort((soonest, -np.round(hottest)))[0])]
     return Policy(plan, moments, hottest, worst)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from titer.cases import fedbatch_multistart_pictures as pictures
 from titer.cases.case import Claim, Outcome, Progress, case
 from titer.control import optimize
@@ -92,13 +94,14 @@ def fedbatch_multistart(
     progress(f"by default a second start: {said(doubted)}")
     search = best_feed(pieces, starts=starts, seed=seed, grid=Grid(elements=pieces))
     progress(f"{starts} starts: {said(search)}")
+    ended = tuple(search.stats["starts"]) or (search.objective,)
     plan = best_feed(pieces, starts=1, start_from=search, refine=DEVIATION)
     progress(f"refined: {plan.objective:.5f} g/L with {plan.stats['elements']['feed']} elements")
     return Outcome(
-        claims(lone, search, plan),
+        claims(lone, search, ended, plan),
         facts={
             "product_g_per_L": {"one start": lone.objective, "second start": doubted.objective, "best": plan.objective},
-            "product_by_start_g_per_L": search.stats["starts"],
+            "product_by_start_g_per_L": ended,
             "said": {"second start": said(doubted), "many starts": said(search)},
             "feed_L_per_h": {
                 name: [float(u) for u in p.phases[0].shapes["tank.u"][1]]
@@ -109,9 +112,9 @@ def fedbatch_multistart(
         },
         figures={
             "profiles": lambda: pictures.draw_profiles(plan, lone, BIOMASS),
-            "starts": lambda: pictures.draw_starts(search.stats["starts"], BEST[0], TRAP[0]),
+            "starts": lambda: pictures.draw_starts(ended, BEST[0], TRAP[0]),
         },
-        notes=notes(lone, doubted, search, plan),
+        notes=notes(lone, doubted, ended, plan),
         solutions={"best feed": plan, "the trap": lone},
     )
 
@@ -137,7 +140,7 @@ def said(plan: Solution) -> str:
     return next((rung.result for rung in plan.start_report if rung.name == "starts"), "")
 
 
-def claims(lone: Solution, search: Solution, plan: Solution) -> tuple[Claim, ...]:
+def claims(lone: Solution, search: Solution, ended: tuple[float, ...], plan: Solution) -> tuple[Claim, ...]:
     """What the case stands for: the best is found, and what ends in the trap does not pass for the best."""
     again = replay(plan)
     certificate = plan.certificate
@@ -148,7 +151,7 @@ def claims(lone: Solution, search: Solution, plan: Solution) -> tuple[Claim, ...
         Claim("product where a single start ends", lone.objective, *TRAP, unit="g/L", note="the trap"),
         Claim("the single start says that starts agree (0: no)", float("agree on" in said(lone)), 0.0),
         Claim("many starts: the plan says that they disagree (1: yes)", float("DISAGREE" in said(search)), 1.0),
-        Claim("and takes the best of them", search.objective, max(search.stats["starts"]), 1e-9, unit="g/L"),
+        Claim("and takes the best of them", search.objective, np.nanmax(ended), 1e-9, unit="g/L"),
         Claim("biomass, replayed", float(again["tank.X"].max()), BIOMASS, 1e-4, "at most", "g/L"),
         Claim("substrate, replayed", float(again["tank.S"].min()), 0.0, 1e-5, "at least", "g/L"),
         Claim("replay deviation in the certificate", certificate.largest_deviation, DEVIATION, kind="at most"),
@@ -156,10 +159,9 @@ def claims(lone: Solution, search: Solution, plan: Solution) -> tuple[Claim, ...
     )
 
 
-def notes(lone: Solution, doubted: Solution, search: Solution, plan: Solution) -> tuple[str, ...]:
+def notes(lone: Solution, doubted: Solution, ended: tuple[float, ...], plan: Solution) -> tuple[str, ...]:
     """What an engineer would take home."""
-    found = search.stats["starts"]
-    best = sum(1 for value in found if value > search.objective - 1e-4)
+    best = sum(value > np.nanmax(ended) - 1e-4 for value in ended)
     full = float(plan["tank.X"].index[plan["tank.X"].to_numpy() > BIOMASS - 1e-3][0])
     return (
         f"Best feed, {plan.objective:.4f} g/L: hold the substrate at {(0.05 * 5.0) ** 0.5:.2f} g/L, where growth is "
@@ -167,6 +169,6 @@ def notes(lone: Solution, doubted: Solution, search: Solution, plan: Solution) -
         "product takes: the biomass stays at its limit and makes product to the end.",
         f"The trap, {lone.objective:.4f} g/L, keeps the biomass below its limit by drowning it in substrate, which "
         "inhibits growth. Near it every change is for the worse: a solver is right to stop there.",
-        f"{best} of {len(found)} starts reach the best. Two starts, the default, say: {said(doubted)}. That they "
+        f"{best} of {len(ended)} starts reach the best. Two starts, the default, say: {said(doubted)}. That they "
         "disagree asks for more of them; that two agree proves little where a feed may be a hundred times too large.",
     )

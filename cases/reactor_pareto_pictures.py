@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,14 +47,14 @@ def draw_three(front: Front) -> Figure:
         chosen = minutes == level
         order = np.argsort(front.values[chosen, 1])
         x, y = front.values[chosen, 1][order], front.values[chosen, 0][order]
-        look = {"color": colour, "linestyle": style, "marker": marker, "markerfacecolor": "white"}
+        look: dict[str, Any] = {"color": colour, "linestyle": style, "marker": marker, "markerfacecolor": "white"}
         ax.plot(x, y, **look, markersize=5, linewidth=1.3, label=f"{level:.0f} min")
     ax.legend(title="batch time", loc="lower right")
     ax.set(xlabel="impurity C at the end [mol/L], less is better", ylabel="yield of B [mol/L], more is better")
     ax.set_ylim(0.4, None)
     ax.set_title("Yield, impurity and batch time")
     worst = "down to the least impurity,\nwhich comes with no yield"
-    ax.annotate(worst, (0.0, 0.4), (6, 6), textcoords="offset points", fontsize=9)
+    ax.annotate(worst, (0.033, 0.4), (0, 8), textcoords="offset points", fontsize=9)
     return figure
 
 

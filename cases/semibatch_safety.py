@@ -36,7 +36,8 @@ def semibatch_safety(progress: Progress, *, quick: bool = False, pieces: int = 4
     progress(f"without regard to safety: {careless.objective:.4f} h, up to {hottest:.2f} K if the cooling fails")
     arcs = two_arcs()
     progress(f"two arcs, integrated: feed on the limit until {arcs[0]:.4f} h, end at {arcs[1]:.4f} h")
-    prices = {row.limit: row.price for row in shadow_prices(plan).itertuples()}
+    table = shadow_prices(plan)
+    prices = {str(name): float(price) for name, price in zip(table["limit"], table["price"], strict=True)}
     again = {name: priced_again(pieces, name, plan) for name in ALLOWED}
     return Outcome(
         claims(plan, careless, arcs, prices, again),
@@ -44,7 +45,7 @@ def semibatch_safety(progress: Progress, *, quick: bool = False, pieces: int = 4
             "batch_time_h": {"safe": plan.objective, "careless": careless.objective, "two_arcs": arcs[1]},
             "feed_stops_h": {"safe": stopped(plan), "careless": stopped(careless), "two_arcs": arcs[0]},
             "hottest_after_cooling_failure_K": {"safe": float(plan["reactor.T_ad"].max()), "careless": hottest},
-            "shadow_prices": shadow_prices(plan).to_dict("records"),
+            "shadow_prices": table.to_dict("records"),
             "shadow_prices_by_solving_again": again,
             "feed_L_per_h": [float(u) for u in plan.phases[0].shapes["reactor.u"][1]],
             "certificate": str(plan.certificate),
@@ -56,7 +57,7 @@ def semibatch_safety(progress: Progress, *, quick: bool = False, pieces: int = 4
         },
         notes=notes(plan, careless, prices),
         solutions={"safe": plan, "without the safety limit": careless},
-        sections={"shadow prices": shadow_prices(plan)},
+        sections={"shadow prices": table},
         sources=dict.fromkeys(("reactor.k0", "reactor.dH", "reactor.rhoCp", "reactor.c", "reactor.c_in"), SOURCE),
     )
 

@@ -201,7 +201,7 @@ def _unit(base: Solved, term: AtEnd) -> str:
 
 def _non_dominated(costs: Array) -> Array:
     """Indices of points that no other beats in every cost; of equal ones the first."""
-    keep = []
+    keep: list[int] = []
     size = np.maximum(np.ptp(costs, axis=0), 1e-12) if len(costs) else 1.0
     scaled = costs / size
     for i, cost in enumerate(scaled):

@@ -44,7 +44,8 @@ class Experiment:
         missing = [str(c) for c in self.frame.columns if str(c) not in {str(n) for n in self.noise}]
         if missing:
             raise SpecificationError(
-                f"Experiment: no noise for {missing[0]}. Give noise={{{missing[0]}: standard deviation}} for every column."
+                f"Experiment: no noise for {missing[0]}.\n"
+                f"  Give noise={{{missing[0]}: standard deviation}} for every column."
             )
 
     def residuals(self, plant: Flowsheet) -> Sum:

@@ -10,6 +10,7 @@ import numpy as np
 from titer.flowsheets.assembly import Assembled, Placement
 from titer.flowsheets.declarations import State
 from titer.flowsheets.operation import Decided
+from titer.flowsheets.simulation import parameters_of
 from titer.flowsheets.wiring import starts_block
 from titer.numerics.dae import sizes_of
 from titer.numerics.solution import PhaseResult
@@ -34,7 +35,8 @@ def fill(assembled: Assembled, nominal: Sequence[Sequence[PhaseResult]], numbers
             block, t = placement.block, result.trajectory
             cells = nlp.cells[block.name]
             grid = placement.transcribed.tau
-            x = _with_totals(placement, result, totals)
+            known = {**assembled.problem.runs[r].plant.values, **numbers}
+            x = _with_totals(placement, result, parameters_of(placement.operation, known, result.held), totals)
             put(cells[block.ports["x"]], _interpolated(t.tau, x, grid))
             z_local = block.ports["z"]
             z = _interpolated(t.tau, t.z, grid)
@@ -42,6 +44,9 @@ def fill(assembled: Assembled, nominal: Sequence[Sequence[PhaseResult]], numbers
             for port, at in (("start", 0), ("end", -1)):
                 local = block.ports[port][len(placement.dae.states) :][: len(t.z)]
                 put(np.where(local >= 0, cells[local], -1), t.z[:, at])
+            jumped = block.ports["jumped"]
+            at = block.own.labels.tau[jumped[0]] if jumped.size else np.zeros(0)
+            put(cells[jumped], _interpolated(t.tau, t.z, np.minimum(at + 1e-9, 1.0)))  # right of the jump
             for name, (_, values) in placement.shapes.items():
                 put(cells[block.slot(f"input:{name}").cells], values)
             if placement.transcribed.segment.movable is not None:
@@ -64,7 +69,10 @@ def fill(assembled: Assembled, nominal: Sequence[Sequence[PhaseResult]], numbers
 
 
 def column_sizes(assembled: Assembled, nominal: Sequence[Sequence[PhaseResult]]) -> Array:
-    """Typical magnitude of each column: simulated for states and algebraics, bounds and guesses for decisions."""
+    """Typical magnitude of each column: simulated for states and algebraics, bounds and guesses for decisions.
+
+    Powers of two: scaling by them is exact, so that a coefficient of 1 stays 1, as fatrop requires of its gaps.
+    """
     nlp = assembled.nlp
     sizes = np.ones(nlp.columns)
 
@@ -90,6 +98,7 @@ def column_sizes(assembled: Assembled, nominal: Sequence[Sequence[PhaseResult]])
             for port in ("start", "end"):
                 local = block.ports[port][offset : offset + len(dae.algebraics)]
                 put(np.where(local >= 0, cells[local], -1), z_sizes)
+            put(cells[block.ports["jumped"]], z_sizes[:, None])
             for (name, (_, values)), source in zip(placement.shapes.items(), placement.operation.inputs, strict=True):
                 put(cells[block.slot(f"input:{name}").cells], np.array([_input_size(source, values)]))
             put(cells[block.slot("duration").cells], np.array([max(result.trajectory.duration, 1e-9)]))
@@ -107,7 +116,7 @@ def column_sizes(assembled: Assembled, nominal: Sequence[Sequence[PhaseResult]])
     seen = _seen([result for results in nominal for result in results])
     for name, cells in _starts(assembled):
         put(cells, np.array([max(guesses[name], seen.get(name, 0.0)) or 1.0]))
-    return sizes
+    return 2.0 ** np.round(np.log2(sizes))
 
 
 def _starts(assembled: Assembled) -> Iterator[tuple[str, Array]]:
@@ -128,7 +137,7 @@ def _seen(results: Sequence[PhaseResult]) -> dict[str, float]:
     return seen
 
 
-def _with_totals(placement: Placement, result: PhaseResult, totals: dict[str, float]) -> Array:
+def _with_totals(placement: Placement, result: PhaseResult, parameters: Array, totals: dict[str, float]) -> Array:
     """States along a phase, with the totals integrated by the trapezoidal rule: a start, not a result."""
     t = result.trajectory
     extra = placement.dae.states[len(t.x) :]
@@ -137,7 +146,7 @@ def _with_totals(placement: Placement, result: PhaseResult, totals: dict[str, fl
     rows = [t.x]
     for variable, placed in zip(extra, placement.terms.totals, strict=True):
         n = len(t.time)
-        p = np.zeros((len(placement.dae.parameters), n))
+        p = np.repeat(parameters[:, None], n, axis=1)
         rate = np.array(placed.function.map(n)(t.time[None, :], t.x, t.z, t.u, p)).ravel()
         steps = np.diff(t.time) * 0.5 * (rate[1:] + rate[:-1])
         total = totals.get(variable.name, 0.0) + np.concatenate([[0.0], np.cumsum(np.nan_to_num(steps))])

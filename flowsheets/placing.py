@@ -11,6 +11,7 @@ import numpy as np
 from titer.flowsheets.operation import Decided, Operation
 from titer.flowsheets.problem import PhaseTerms, Placed
 from titer.flowsheets.profiles import PiecewiseLinear
+from titer.flowsheets.sampling import CLOSE
 from titer.flowsheets.shapes import given_shape
 from titer.flowsheets.signals import Signal
 from titer.flowsheets.terms import AtTimes
@@ -148,7 +149,7 @@ def _ends(
     required = [segment.ends]
     for sample in phase.samples:
         assert isinstance(sample.term, AtTimes)
-        required.append((np.asarray(sample.term.times, dtype=float) - clock) / duration)
+        required.append((np.asarray(sample.term.times, dtype=float)[sample.chosen] - clock) / duration)
     method = operation.phase.method
     if method is not None:
         return mesh(np.concatenate(required), method.intervals or 1)
@@ -204,24 +205,15 @@ def _with_samples(
         assert isinstance(term, AtTimes)
         if not fixed_times:
             raise SpecificationError(f"{term.label()}: data need fixed durations, this phase's time is free.")
-        times = np.asarray(term.times, dtype=float)
-        tau = (times - clock) / duration
-        chosen = np.flatnonzero((tau > 1e-9) & (tau <= 1.0 + 1e-9) | ((abs(tau) <= 1e-9) & (clock == 0.0)))
-        if not len(chosen):
-            continue
-        index = _sample_index(transcribed, sample, tau[chosen])
-        data = np.stack(
-            [
-                times[chosen],
-                np.asarray(term.measured, float)[chosen],
-                np.asarray(term.deviations, float)[chosen],
-            ]
-        )
+        columns = (term.times, term.measured, term.deviations)
+        data = np.stack([np.asarray(column, dtype=float)[sample.chosen] for column in columns])
+        tau = (data[0] - clock) / duration
+        index = _sample_index(transcribed, sample, tau)
         cells = size + np.arange(data.size).reshape(data.shape)
         size += data.size
         constants.append(data.ravel())
         function = _residual(transcribed.segment.dae, sample.function)
-        stage = np.clip(np.searchsorted(transcribed.ends, tau[chosen] - 1e-9) - 1, 0, None)
+        stage = np.clip(np.searchsorted(transcribed.ends, tau - CLOSE) - 1, 0, None)
         batches.append(
             Batch(
                 function,
@@ -257,13 +249,14 @@ def _sample_index(transcribed: Transcribed, sample: Placed, tau: Array) -> Array
     rows = []
     for variable, profile in zip(dae.inputs, transcribed.segment.profiles, strict=True):
         cells = block.slot(f"input:{variable.name}").cells
-        piece = np.clip(np.searchsorted(profile.edges, tau - 1e-9) - 1, 0, len(profile.edges) - 2)
-        on_edge = np.isclose(profile.edges[piece + 1], tau)
+        piece = np.clip(np.searchsorted(profile.edges, tau - CLOSE) - 1, 0, len(profile.edges) - 2)
+        first = tau <= CLOSE
+        on_edge = first | np.isclose(profile.edges[piece + 1], tau, rtol=0.0, atol=CLOSE)
         if not profile.constant and not on_edge.all() and sample.function.jac_sparsity(0, 3).nnz():
             raise SpecificationError(
                 f"{sample.term.label()}: reads {variable.name} inside a linear piece; put a node there."
             )
-        rows.append(cells[profile.right[piece]])
+        rows.append(cells[np.where(first, profile.left[piece], profile.right[piece])])
     p = np.repeat(block.slot("parameters").cells[:, None], len(tau), axis=1)
     anywhere = block.slot("clock").cells[0]
     inputs = np.array(rows, dtype=int).reshape(len(rows), len(tau))

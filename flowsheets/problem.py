@@ -14,6 +14,7 @@ import casadi as ca
 import numpy as np
 
 from titer.flowsheets.declarations import Control, Parameter, State
+from titer.flowsheets.first_instant import from_the_start
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.lowering import Lowered, evaluate
 from titer.flowsheets.measure import DIMENSIONLESS, Measure
@@ -21,9 +22,10 @@ from titer.flowsheets.names import elements_of
 from titer.flowsheets.operation import Operation, operations
 from titer.flowsheets.profiles import Pieces
 from titer.flowsheets.recipe import Free, Recipe
+from titer.flowsheets.sampling import check_samples, homes
+from titer.flowsheets.signals import in_unit
 from titer.flowsheets.symbol import Symbol
 from titer.flowsheets.terms import AtEnd, AtStart, AtTimes, Integral, Path, Sum, Term
-from titer.flowsheets.unit import number_in
 from titer.numerics.errors import NotActiveError, SpecificationError, unknown
 from titer.numerics.grid import Grid
 
@@ -43,7 +45,8 @@ class Run:
 class Problem:
     """Runs, decisions and a grid. `share_decisions`: inputs, durations and starts are the same in all runs (scenarios).
 
-    `free` maps controls to pieces, and parameters and initial states to `Free`.
+    `free` maps controls to pieces, and parameters and initial states to `Free`. Raises SpecificationError where it does
+    not, and for a prior where nothing is estimated.
     """
 
     runs: tuple[Run, ...]
@@ -52,6 +55,21 @@ class Problem:
     share_decisions: bool = True
     sign: float = 1.0  # of the user's objective to the minimized one: -1 where it is maximized
 
+    def __post_init__(self) -> None:
+        check_is_mapping(self.free)
+        for name, value in self.free.items():
+            if self.share_decisions and isinstance(value, Free) and value.prior is not None:
+                raise SpecificationError(
+                    f"free: {name} has a prior, which belongs to estimate(...): there it adds its weighted square.\n"
+                    f"  Leave prior= out, or add what it should cost to the objective."
+                )
+        for phase in (phase for run in self.runs for phase in run.recipe):
+            if isinstance(phase.duration, Free) and phase.duration.prior is not None:
+                raise SpecificationError(
+                    f"Phase {phase.name!r}: its duration has a prior; a prior is for parameters and initial states in "
+                    f"the free= of estimate(...)."
+                )
+
     @property
     def plant(self) -> Flowsheet:
         return self.runs[0].plant
@@ -59,7 +77,7 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class FreeNumber:
-    """A decided parameter or initial state, in its declared unit."""
+    """A decided parameter or initial state, in its declared unit; `prior`: mean and standard deviation."""
 
     name: str
     kind: str
@@ -82,6 +100,7 @@ class Placed:
     upper: float
     measure: Measure
     at_start: bool = False  # a path that holds at the phase's first instant too, because something there is decided
+    chosen: np.ndarray | None = None  # of a term over data: indices of the samples that belong to this phase
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +118,7 @@ class PhaseTerms:
 
 def free_numbers(plant: Flowsheet, free: Mapping[str, Any]) -> tuple[FreeNumber, ...]:
     """Decided parameters and initial states. Raises SpecificationError for a name or a bound that does not fit."""
+    check_is_mapping(free)
     scalars = plant.scalars
     numbers = []
     for name, value in free.items():
@@ -125,7 +145,7 @@ def free_numbers(plant: Flowsheet, free: Mapping[str, Any]) -> tuple[FreeNumber,
                     f"For a control write PiecewiseConstant(1, guess=..., lower=..., upper=...)."
                 )
             guess, lower, upper = (
-                number_in(x, scalar.measure, f"free {each}") for x in (value.guess, value.lower, value.upper)
+                in_unit(x, scalar.measure, f"free {each}") for x in (value.guess, value.lower, value.upper)
             )
             lower, upper = max(lower, scalar.lower), min(upper, scalar.upper)
             if not lower <= guess <= upper:
@@ -140,6 +160,7 @@ def phases_of(run: Run, free: Mapping[str, Any]) -> tuple[PhaseTerms, ...]:
     """The phases of a run with their terms, lowered. Raises SpecificationError for whatever does not fit."""
     planned = operations(run.plant, run.recipe, run.inputs, free)
     _check_that_free_inputs_act(planned, free)
+    _check_that_starts_are_decided_once(planned[0], free)
     names = [operation.name for operation in planned]
     wanted = [(weight, term) for weight, term in run.objective.terms]
     wanted += [(0.0, term) for term in run.constraints]
@@ -153,8 +174,9 @@ def phases_of(run: Run, free: Mapping[str, Any]) -> tuple[PhaseTerms, ...]:
     placed: list[dict[str, list[Placed]]] = [
         {key: [] for key in ("at_start", "at_end", "paths", "integrals", "totals", "samples")} for _ in planned
     ]
+    check_samples(run, planned)
     for weight, term in wanted:
-        found = 0
+        found: dict[int, Placed] = {}
         for k in _phases_for(term, planned):
             try:
                 entry = _place(planned[k].lowered, term, weight)
@@ -164,17 +186,28 @@ def phases_of(run: Run, free: Mapping[str, Any]) -> tuple[PhaseTerms, ...]:
                 continue
             if isinstance(term, Path | Integral) and term.phase is None and _only_reads_held(planned[k].lowered, entry):
                 continue
-            found += 1
-            placed[k][_slot(term, weight)].append(entry)
+            found[k] = entry
         if not found:
             raise SpecificationError(f"{term.label()}: what it reads is active in no phase of the recipe.")
-    _check_samples(run, planned)
+        if isinstance(term, AtTimes):
+            chosen = homes(term, planned, tuple(found), run.plant.time)
+            found = {k: replace(found[k], chosen=indices) for k, indices in chosen.items()}
+        for k, entry in found.items():
+            placed[k][_slot(term, weight)].append(entry)
     for k, groups in enumerate(placed):
-        groups["paths"] = [_from_the_start(run, free, planned, k, path, placed) for path in groups["paths"]]
+        groups["paths"] = [from_the_start(run, free, planned, k, path, placed) for path in groups["paths"]]
     return tuple(
         PhaseTerms(operation, **{key: tuple(entries) for key, entries in groups.items()})
         for operation, groups in zip(planned, placed, strict=True)
     )
+
+
+def check_is_mapping(free: Any) -> None:
+    """`free` says what each name is decided by. Raises SpecificationError."""
+    if not isinstance(free, Mapping):
+        raise SpecificationError(
+            f"free is a dict from names to pieces or Free(guess, lower, upper), got {type(free).__name__} {free!r}."
+        )
 
 
 def check_free(run: Run, free: Mapping[str, Any], terms: Sequence[PhaseTerms]) -> None:
@@ -190,7 +223,7 @@ def limit(value: Any, measure: Measure, otherwise: float, what: str) -> float:
     """A limit in the unit of what it limits. Raises SpecificationError for NaN."""
     if value is None:
         return otherwise
-    number = number_in(value, measure, what)
+    number = in_unit(value, measure, what)
     if np.isnan(number):
         raise SpecificationError(f"{what}: a limit is NaN.")
     return number
@@ -239,56 +272,6 @@ def _slot(term: Term, weight: float) -> str:
     return "integrals" if term.lower is None and term.upper is None else "totals"
 
 
-def _from_the_start(
-    run: Run,
-    free: Mapping[str, Any],
-    planned: Sequence[Operation],
-    k: int,
-    path: Placed,
-    placed: Sequence[Mapping[str, Sequence[Placed]]],
-) -> Placed:
-    """A path with its first instant: held where something is decided there, checked where all of it is given.
-
-    Raises SpecificationError where a given start violates it: no decision could mend that.
-    """
-    function, operation = path.function, planned[k]
-    if any(function.jac_sparsity(0, i).nnz() for i in (2, 3)):
-        return replace(path, at_start=True)
-    if k:
-        before = any(other.term is path.term for other in placed[k - 1]["paths"])
-        return replace(path, at_start=bool(operation.resets) or not before)
-    names = [v.name for v in operation.lowered.dae.states]
-    read = {names[i] for i in function.jac_sparsity(0, 1).get_col()}
-    if read & {str(each) for name in free for each in elements_of(name)}:
-        return replace(path, at_start=True)
-    values = run.plant.values
-    x = [operation.resets.get(name, values[name]) for name in names]
-    p = [operation.fixed.get(v.name, values.get(v.name, np.nan)) for v in operation.lowered.dae.parameters]
-    if read and not any(v.name in free for v in operation.lowered.dae.parameters):
-        value = float(function(0.0, x, np.zeros(function.numel_in(2)), np.zeros(function.numel_in(3)), p))
-        slack = 1e-9 * max(1.0, abs(value))
-        if not path.lower - slack <= value <= path.upper + slack:
-            raise SpecificationError(
-                f"{path.term.label()}: the given start violates this limit before anything can be decided: "
-                f"it is {value:.6g} {path.measure.label}, allowed are [{path.lower:g}, {path.upper:g}].\n"
-                f"  Change the start or the limit, or free it: free={{{sorted(read)[0]}: Free(guess, lower, upper)}}."
-            )
-    return path
-
-
-def _check_samples(run: Run, planned: Sequence[Operation]) -> None:
-    """Data lie inside the recipe, where its length is known. Raises SpecificationError."""
-    length = sum(operation.duration.upper for operation in planned)
-    for _, term in run.objective.terms:
-        if isinstance(term, AtTimes) and len(term.times):
-            first, last = float(np.min(term.times)), float(np.max(term.times))
-            if first < 0.0 or last > length * (1.0 + 1e-9):
-                raise SpecificationError(
-                    f"{term.label()}: a time of the data, {first if first < 0.0 else last:g}, lies outside the recipe, "
-                    f"which runs from 0 to {length:g} {run.plant.time}."
-                )
-
-
 def _only_reads_held(lowered: Lowered, placed: Placed) -> bool:
     """Whether a term reads states that are held in this phase, and nothing that moves."""
     function = placed.function
@@ -306,3 +289,12 @@ def _check_that_free_inputs_act(planned: Sequence[Operation], free: Mapping[str,
         for each in elements_of(name):
             if isinstance(value, Pieces) and str(each) not in names:
                 raise SpecificationError(f"free: {each} is decided, but its unit operation is active in no phase.")
+
+
+def _check_that_starts_are_decided_once(first: Operation, free: Mapping[str, Any]) -> None:
+    for each in (each for name in free for each in elements_of(name)):
+        if str(each) in first.resets:
+            raise SpecificationError(
+                f"free: the start of {each} is decided, but Phase {first.name!r} sets it by start={{...}}.\n"
+                f"  Leave it out of one of them; a guess stands in Free(guess, lower, upper)."
+            )

@@ -102,12 +102,11 @@ def _squares(block: Any, placed: Placed) -> Any:
     assert isinstance(term, AtTimes)
     clock, duration = _fixed_clock(here), here.plan.operation.duration.guess
     squares: Any = 0.0
-    for time, measured, deviation in zip(term.times, term.measured, term.deviations, strict=True):
-        tau = (time - clock) / duration
-        if 1e-9 < tau <= 1.0 + 1e-9 or (abs(tau) <= 1e-9 and clock == 0.0):
-            positions = np.array(list(block.tau))
-            nearest = float(positions[np.abs(positions - tau).argmin()])
-            squares += ((plain(_value(block, placed, nearest), DIMENSIONLESS) - measured) / deviation) ** 2
+    positions = np.array(list(block.tau))
+    columns = (np.asarray(c, dtype=float)[placed.chosen] for c in (term.times, term.measured, term.deviations))
+    for time, measured, deviation in zip(*(c.tolist() for c in columns), strict=True):
+        nearest = float(positions[np.abs(positions - (time - clock) / duration).argmin()])
+        squares += ((plain(_value(block, placed, nearest), DIMENSIONLESS) - measured) / deviation) ** 2
     return squares
 
 

@@ -91,8 +91,16 @@ def _phase(assembled: Assembled, placement: Placement, cells: Array, clock: floa
     z = _completed(dae, time, x, z, u, parameters)
     y = outputs(dae, time, x, z, u, parameters)
     held = dict(zip(operation.lowered.held, parameters[len(parameters) - len(operation.lowered.held) :], strict=True))
-    names = (tuple(v.name for v in group) for group in (dae.states, dae.algebraics, dae.inputs, dae.outputs))
-    return PhaseResult(operation.name, Trajectory(time, x, z, u, y), *names, held=held, shapes=shapes)
+    return PhaseResult(
+        operation.name,
+        Trajectory(time, x, z, u, y),
+        states=tuple(v.name for v in dae.states),
+        algebraics=tuple(v.name for v in dae.algebraics),
+        inputs=tuple(v.name for v in dae.inputs),
+        outputs=tuple(v.name for v in dae.outputs),
+        held=held,
+        shapes=shapes,
+    )
 
 
 def moved_ends(assembled: Assembled, placement: Placement, cells: Array) -> Callable[[Array], Array]:

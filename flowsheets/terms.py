@@ -114,9 +114,9 @@ class AtTimes(Term):
     `times` (n,) in the flowsheet's time, `measured` (n,), `deviations` (n,): the standard deviations of the noise.
     """
 
-    times: Sequence[float] = ()
-    measured: Sequence[float] = ()
-    deviations: Sequence[float] = ()
+    times: Sequence[float] | np.ndarray = ()
+    measured: Sequence[float] | np.ndarray = ()
+    deviations: Sequence[float] | np.ndarray = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,9 +59,20 @@ def wire_parameters_of_run(wiring: Wiring, r: int) -> Block:
         else:
             number = decided[name]
             wiring.links.append(Decide(slot[i], _columns([name], number.lower, number.upper)))
+            _expect(wiring, number, slot[i])
             if number.log:
                 _decide_logarithm(wiring, number, slot[i])
     return block
+
+
+def _expect(wiring: Wiring, number: FreeNumber, cell: Wire) -> None:
+    """What is known of a number beforehand: ((number - mean) / deviation)^2 in the objective."""
+    if number.prior is None:
+        return
+    mean, deviation = number.prior
+    v = ca.SX.sym("v", 1)
+    cost = ca.Function("prior", [v], [ca.SX(0, 1), ((v - mean) / deviation) ** 2])
+    wiring.links.append(Tie(cost, (cell,), np.zeros(0), np.zeros(0), Labels.of([]), 1.0))
 
 
 def _decide_logarithm(wiring: Wiring, number: FreeNumber, cell: Wire) -> None:
@@ -125,6 +136,7 @@ def _decided_starts(wiring: Wiring, r: int) -> dict[str, Wire]:
         for number in numbers:
             columns = _columns([f"{number.name} at the start"], number.lower, number.upper)
             wiring.links.append(Decide(block.slot(number.name), columns))
+            _expect(wiring, number, block.slot(number.name))
     return {n.name: block.slot(n.name) for n in numbers}
 
 

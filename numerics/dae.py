@@ -17,6 +17,7 @@ import casadi as ca
 import numpy as np
 
 Array = np.ndarray
+NEGLIGIBLE = 1e-30  # a magnitude below this is a zero, and says nothing of a size
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def starts(variables: Sequence[Variable]) -> Array:
 def sizes_of(variables: Sequence[Variable], seen: Array | None = None) -> Array:
     """Typical magnitudes: the declared nominal; else the larger of start and simulated values; else a bound.
 
-    `seen` (len(variables), points) holds simulated values. Where all are zero or absent, the size is 1.
+    `seen` (len(variables), points) holds simulated values. Where all are zero (below 1e-30) or absent,
+    the size is 1.
     """
     sizes = np.ones(len(variables))
     for i, v in enumerate(variables):
@@ -98,7 +100,7 @@ def sizes_of(variables: Sequence[Variable], seen: Array | None = None) -> Array:
         largest = max(candidates, default=0.0)
         if np.isfinite(v.nominal):
             largest = abs(v.nominal)
-        elif largest == 0.0:
+        elif largest < NEGLIGIBLE:
             bounds = [abs(b) for b in (v.lower, v.upper) if np.isfinite(b) and b != 0.0]
             largest = min(bounds, default=1.0)
         sizes[i] = largest if largest > 0.0 else 1.0

@@ -24,7 +24,7 @@ class Grid:
     excites. `degree`: of the collocation polynomials, 1 to 9. `points`: `Points.RADAU` or `Points.LEGENDRE`.
     """
 
-    elements: int | Mapping[str, int | Sequence[float]] | None = None
+    elements: int | Mapping[str, int | Sequence[float] | Array] | None = None
     degree: int = 3
     points: Points = Points.RADAU
 
@@ -45,7 +45,9 @@ class Grid:
     def asked(self, phase: str) -> int | Array | None:
         """What is asked for in a phase: a number of elements, their ends, or None where the simulation decides."""
         wanted = self.elements.get(phase) if isinstance(self.elements, Mapping) else self.elements
-        return wanted if wanted is None or is_whole(wanted, 1) else np.asarray(wanted, dtype=float)
+        if wanted is None or isinstance(wanted, int | np.integer):
+            return None if wanted is None else int(wanted)
+        return np.asarray(wanted, dtype=float)
 
 
 def _check_ends(ends: Sequence[float] | Array) -> None:
@@ -60,7 +62,7 @@ def _check_ends(ends: Sequence[float] | Array) -> None:
         raise SpecificationError(f"Grid: the ends of elements are rising fractions from 0 to 1, got {list(ends)!r}.")
 
 
-def mesh(required: Sequence[float], elements: int, density: tuple[Array, Array] | None = None) -> Array:
+def mesh(required: Sequence[float] | Array, elements: int, density: tuple[Array, Array] | None = None) -> Array:
     """Element ends on [0, 1]: every required end, and inside them ends that equidistribute a density.
 
     `required`: ends that must be there (0 and 1 are added). `density`: (positions, values >= 0), uniform
@@ -80,7 +82,7 @@ def mesh(required: Sequence[float], elements: int, density: tuple[Array, Array] 
     return np.concatenate([*pieces, [1.0]])
 
 
-def merge_ends(required: Sequence[float], tolerance: float = 1e-9) -> Array:
+def merge_ends(required: Sequence[float] | Array, tolerance: float = 1e-9) -> Array:
     """Sorted distinct ends on [0, 1], with 0 and 1; ends closer than the tolerance are one."""
     ends = np.unique(np.concatenate([[0.0, 1.0], np.asarray(required, dtype=float)]))
     ends = ends[(ends >= 0.0) & (ends <= 1.0)]

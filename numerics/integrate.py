@@ -7,7 +7,8 @@ are relative to them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -16,7 +17,7 @@ from typing import NamedTuple
 import casadi as ca
 import numpy as np
 
-from titer.numerics.dae import Array, Dae, sizes_of, starts
+from titer.numerics.dae import NEGLIGIBLE, Array, Dae, Variable, sizes_of, starts
 from titer.numerics.errors import SolveError
 
 
@@ -82,10 +83,25 @@ def integrate(
     """Integrate over the pieces, or until the event.
 
     `x` (states,), `p` (parameters,); `clock`: time at the start. `points`: output points in all, at least two
-    a piece. `independent`: IDAS in place of CVODES, the integrator of the certificate.
+    a piece; where time enters the equations, no step is longer than their spacing. `independent`: IDAS in place of
+    CVODES, the integrator of the certificate. Where a variable of which no size is known stays far below the size
+    assumed, the run is repeated once with the size that it reached: its tolerance would be no tolerance.
     Raises IntegrationError, which carries the trajectory up to the failure.
     """
     run = _Run(dae, np.asarray(x, dtype=float), np.asarray(p, dtype=float), independent, tolerance)
+    trajectory = _through(run, clock, pieces, event, points)
+    finer = run.resized(trajectory)
+    if finer is None:
+        return trajectory
+    try:
+        return _through(finer, clock, pieces, event, points)
+    except IntegrationError:  # what was reached is rounding: there is nothing to resolve
+        return trajectory
+
+
+def _through(run: _Run, clock: float, pieces: Sequence[Piece], event: Event | None, points: int) -> Trajectory:
+    """Integrate over the pieces, or until the event, with the sizes that the run knows."""
+    dae = run.dae
     each = max(2, int(np.ceil(points / max(len(pieces), 1))))
     watch = None if event is None else _Watch(event, run)
     t, z = float(clock), starts(dae.algebraics)
@@ -156,6 +172,9 @@ def outputs(dae: Dae, time: Array, x: Array, z: Array, u: Array, p: Array) -> Ar
     return _along(dae.function, _Part(time, x, z, u), p)[2]
 
 
+_FAR = 1e-3  # a variable that stays below this fraction of its assumed size was given a wrong one
+
+
 class _Part(NamedTuple):
     """Points of a piece: times (points,), states, algebraics and inputs (variables, points)."""
 
@@ -181,14 +200,16 @@ class _Run:
         self.sizes = np.maximum(sizes_of(dae.states), np.abs(x))
         self.z_sizes = np.zeros(0)  # of algebraics, and factors of their equations: known once consistent
         self.factors = np.zeros(0)
+        self.timed = dae.depends_on_time()
+        self._resize: Callable[[Array], Array] = lambda sizes: sizes  # of algebraics, once they are known
 
     def part(self, t: float, x: Array, z: Array, piece: Piece, points: int) -> _Part:
         """The piece from (t, x), algebraics guessed, at `points` equal steps. Raises RuntimeError."""
         first = self.instant(t, x, z, piece.left)
         if len(self.z_sizes) < len(z):
-            self.z_sizes = sizes_of(self.dae.algebraics, first.z)
+            self.z_sizes = self._resize(sizes_of(self.dae.algebraics, first.z))
             self.factors = _equation_factors(self.dae, first, self.p, self.z_sizes)
-        run = _integrator(self.dae.function, self.dae.sizes, self.plugin, points, self.tolerance)
+        run = _integrator(self.dae.function, self.dae.sizes, self.plugin, points, self.tolerance, self.timed)
         sizes = (self.sizes, self.z_sizes, self.factors)
         data = [[t, piece.duration], piece.left, piece.right, self.p, *sizes]
         result = run(x0=x / self.sizes, z0=first.z[:, 0] / self.z_sizes, p=np.concatenate(data))
@@ -211,6 +232,18 @@ class _Run:
         self.sizes = np.maximum(self.sizes, np.abs(part.x).max(axis=1, initial=0.0))
         self.z_sizes = np.maximum(self.z_sizes, np.abs(part.z).max(axis=1, initial=0.0))
 
+    def resized(self, reached: Trajectory) -> _Run | None:
+        """The same run with the sizes that variables reached far below those assumed; None where all were fair."""
+        x, z = (np.abs(rows).max(axis=1, initial=0.0) for rows in (reached.x, reached.z))
+        small, small_z = _far_below(self.dae.states, x, self.sizes), _far_below(self.dae.algebraics, z, self.z_sizes)
+        if not (small.any() or small_z.any()):
+            return None
+        other = copy.copy(self)
+        other.sizes = np.where(small, x, self.sizes)
+        other.z_sizes, other.factors = np.zeros(0), np.zeros(0)
+        other._resize = lambda sizes: np.where(small_z, z, sizes)
+        return other
+
     def until_failure(self, t: float, x: Array, z: Array, piece: Piece, points: int) -> _Part | None:
         """As much of a piece that fails as can be had, step by step."""
         so_far: _Part | None = None
@@ -224,6 +257,14 @@ class _Run:
             so_far = so_far.before(-1).then(step) if so_far else step
             t, x, z = t + h, step.x[:, -1], step.z[:, -1]
         return so_far
+
+
+def _far_below(variables: Sequence[Variable], reached: Array, sizes: Array) -> Array:
+    """Which variables stayed far below a size that nothing but a convention gave them."""
+    if len(sizes) < len(variables):  # never integrated
+        return np.zeros(len(variables), dtype=bool)
+    unknown = np.array([not np.isfinite(v.nominal) and not abs(v.start) > NEGLIGIBLE for v in variables], dtype=bool)
+    return unknown & (reached > NEGLIGIBLE) & (reached < _FAR * sizes)
 
 
 class _Watch:
@@ -293,7 +334,7 @@ class _Watch:
 
 @lru_cache(maxsize=64)
 def _integrator(
-    function: ca.Function, numbers: tuple[int, int, int, int], plugin: str, points: int, tolerance: float
+    function: ca.Function, numbers: tuple[int, int, int, int], plugin: str, points: int, tolerance: float, timed: bool
 ) -> ca.Function:
     nx, nz, nu, npar = numbers
     tau, x, z = ca.SX.sym("tau"), ca.SX.sym("x", nx), ca.SX.sym("z", nz)
@@ -311,6 +352,8 @@ def _integrator(
     }
     if plugin == "idas":
         options |= {"calc_ic": True}
+    if timed:  # what happens at a given time is not announced by the states: a step may not pass over it
+        options |= {"max_step_size": 1.0 / points}
     grid = np.linspace(0.0, 1.0, points + 1)[1:].tolist()
     return ca.integrator("run", plugin, model, 0.0, grid, options)
 

@@ -1,7 +1,8 @@
 """Which cell is what in a transcribed phase? Local cell numbers, shared by collocation and shooting.
 
 own columns   states at collocation points [element][point][state], states at element ends where these are
-              no collocation points, algebraics at points, algebraics at the ends of the phase where needed
+              no collocation points, algebraics at points, algebraics at the ends of the phase and right after
+              jumps of inputs, where needed
 slots         start (states), parameters, clock (time at the start), duration, input:NAME (its values)
 constants     position and width of each element, weights of linear input pieces
 """
@@ -9,6 +10,7 @@ constants     position and width of each element, weights of linear input pieces
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import casadi as ca
 import numpy as np
@@ -36,6 +38,9 @@ class Layout:
         self.Z = take(n, d, nz)
         self.z_end = take(nz) if separate_ends else self.Z[-1, -1, :]
         self.z_start = take(nz) if segment.needs_start else np.full(nz, -1)
+        self.jumps = _jumps(segment, ends)
+        self.jumped = np.unique(np.concatenate([np.zeros(0, int), *(j.elements for j in self.jumps if j.reads_z)]))
+        self.z_jumped = take(len(self.jumped), nz)
         self.slots = {"start": nx, "parameters": npar, "clock": 1, "duration": 1}
         self.start, self.parameters = take(nx), take(npar)
         self.clock, self.duration = take(1), take(1)
@@ -99,6 +104,7 @@ class Layout:
         groups += [(algebraics, at)]
         groups += [(algebraics, np.ones(1))] if self.separate_ends else []
         groups += [(algebraics, np.zeros(1))] if self.segment.needs_start else []
+        groups += [(algebraics, self.ends[self.jumped])]
         which = np.concatenate([np.tile(kind, tau.size) for kind, tau in groups]).astype(int)
         tau = np.concatenate([np.repeat(tau.ravel(), len(kind)) for kind, tau in groups])
         variables = (*dae.states, *dae.algebraics)
@@ -120,7 +126,10 @@ class Layout:
         return np.concatenate([x, z, u, self.parameters])
 
     def ports(self) -> dict[str, Array]:
-        """Ends of the phase, and the grid on which results are read: x and z (variables, points)."""
+        """Ends of the phase, and the grid on which results are read: x and z (variables, points).
+
+        `jumped` (algebraics, jumps): right after jumps of inputs, at starts of elements; seldom any.
+        """
         nx, nz = self.node.shape[1], self.Z.shape[2]
         n, x, z = len(self.ends) - 1, self.X, self.Z
         if self.separate_ends:
@@ -133,6 +142,7 @@ class Layout:
             "end": self.point(-1),
             "x": np.concatenate([self.start[None, :], x.reshape(n * points, nx)]).T,
             "z": np.concatenate([self.z_start[None, :], z.reshape(n * points, nz)]).T,
+            "jumped": self.z_jumped.T,
         }
 
     def shared_index(self) -> Array:
@@ -179,7 +189,10 @@ class Shared:
 
 
 def instants(segment: Segment, layout: Layout, paths_at_end: bool = True) -> list[Batch]:
-    """Algebraic equations (and paths) at the first and last instant, where the elements do not hold them."""
+    """Algebraic equations (and paths) at instants where the elements do not hold them.
+
+    At the first and the last one, and right after each jump of an input, which a path may follow at once.
+    """
     first = [path for path in segment.paths if path.at_start]
     last = segment.paths if paths_at_end else ()
     batches = []
@@ -187,7 +200,67 @@ def instants(segment: Segment, layout: Layout, paths_at_end: bool = True) -> lis
         batches.append(_instant(layout, 0, segment.needs_start, first))
     if layout.separate_ends and (segment.dae.algebraics or last):
         batches.append(_instant(layout, -1, True, last))
-    return batches
+    return batches + [_after_jumps(layout, jumps) for jumps in layout.jumps]
+
+
+class _Jumps(NamedTuple):
+    """Elements at whose start inputs jump such that the same paths jump with them."""
+
+    elements: Array
+    paths: tuple[PathRow, ...]
+    reads_z: bool
+
+
+def _jumps(segment: Segment, ends: Array) -> list[_Jumps]:
+    """Where paths jump with inputs inside the phase, grouped by which paths do."""
+    jumping: dict[int, set[int]] = {}  # element -> inputs that jump at its start
+    for i, profile in enumerate(segment.profiles):
+        for edge in profile.edges[1:-1][profile.left[1:] != profile.right[:-1]]:
+            jumping.setdefault(int(np.abs(ends - edge).argmin()), set()).add(i)
+    zero_reads = _columns_read(segment.dae.function, 1, 3)
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for element, inputs in sorted(jumping.items()):
+        held = []
+        for k, path in enumerate(segment.paths):
+            reads_z = bool(_columns_read(path.function, 0, 2))
+            own = inputs & _columns_read(path.function, 0, 3)
+            moves = any(_columns_read(path.function, 0, i) for i in (0, 1, 2))
+            # a path that reads nothing but steps is the same all along a piece
+            own = {i for i in own if moves or not segment.profiles[i].constant}
+            if own or (reads_z and inputs & zero_reads):
+                held.append(k)
+        if held:
+            groups.setdefault(tuple(held), []).append(element)
+    found = []
+    for held, elements in groups.items():
+        paths = tuple(segment.paths[k] for k in held)
+        found.append(_Jumps(np.array(elements), paths, any(_columns_read(p.function, 0, 2) for p in paths)))
+    return found
+
+
+def _columns_read(function: ca.Function, output: int, argument: int) -> set[int]:
+    """Which entries of an argument an output depends on."""
+    return set(function.jac_sparsity(output, argument).get_col())
+
+
+def _after_jumps(layout: Layout, jumps: _Jumps) -> Batch:
+    """Paths right after jumps of inputs, with algebraic variables of their own where a path reads them."""
+    segment, elements = layout.segment, jumps.elements
+    dae, shared = segment.dae, Shared(layout)
+    nx, nz, _, _ = dae.sizes
+    x, z = ca.SX.sym("x", nx), ca.SX.sym("z", nz if jumps.reads_z else 0)
+    point = (shared.time(0.0), x, z if jumps.reads_z else ca.SX.zeros(nz), shared.inputs(0.0), shared.parameters)
+    zero = [dae.function(*point)[1]] if jumps.reads_z else []
+    rows = ca.vertcat(*zero, *(path.function(*point) for path in jumps.paths))
+    function = ca.Function("jump", [ca.vertcat(x, z, *shared.arguments)], [rows, ca.SX(0.0)])
+    own = layout.z_jumped[np.searchsorted(layout.jumped, elements)] if jumps.reads_z else np.zeros((len(elements), 0))
+    index = np.concatenate([layout.x_before[elements].T, own.T, layout.shared_index()[:, elements]]).astype(int)
+    equations = list(dae.equations) if jumps.reads_z else []
+    lower = np.array([0.0] * len(equations) + [path.lower for path in jumps.paths])
+    upper = np.array([0.0] * len(equations) + [path.upper for path in jumps.paths])
+    names = equations + [path.name for path in jumps.paths]
+    labels = Labels.of(names * len(elements), segment.name, np.repeat(layout.ends[elements], len(names)))
+    return Batch(function, index, lower, upper, labels, 0.0, elements)
 
 
 def _instant(layout: Layout, end: int, with_zero: bool, paths: Sequence[PathRow]) -> Batch:

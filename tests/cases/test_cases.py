@@ -27,6 +27,25 @@ def test_a_quick_run_keeps_every_claim_and_draws_every_picture(name: str) -> Non
         figure = drawing() if callable(drawing) else drawing
         assert isinstance(figure, Figure)
         assert all(ax.get_xlabel() or ax.get_ylabel() for ax in figure.axes)
+    for plan in outcome.solutions.values():
+        assert plan.certificate is not None
+        assert plan.certificate.ok
+
+
+def test_one_start_ends_in_the_published_trap_and_the_case_says_so() -> None:
+    outcome = find("fedbatch_multistart")(quick=True, starts=1)
+    failed = {claim.name for claim in outcome.claims if not claim.ok}
+    assert failed == {
+        "product of the best feed",
+        "product of the best feed, replayed",
+        "many starts: the plan says that they disagree (1: yes)",
+    }
+
+
+def test_a_limit_too_high_to_protect_fails_the_claims_of_the_exothermic_batch() -> None:
+    outcome = find("exotherm")(quick=True, safe_temperature_K=385.0)
+    failed = {claim.name for claim in outcome.claims if not claim.ok}
+    assert "safe: hottest within 12 h of any failure" in failed
 
 
 def test_the_readmes_scripts_run_and_print_what_it_says(

@@ -105,13 +105,30 @@ def test_jumps_of_inputs_do_not_break_the_density():
 
 def test_a_grid_counts_by_phase():
     grid = Grid({"feed": 12, "harvest": 4})
-    assert (grid.count("feed"), grid.count("harvest"), grid.count("hold")) == (12, 4, None)
-    assert Grid(7).count("any") == 7
-    assert Grid().count("any") is None
-    assert Grid(np.int64(7)).count("any") == 7
+    assert (grid.asked("feed"), grid.asked("harvest"), grid.asked("hold")) == (12, 4, None)
+    assert Grid(7).asked("any") == 7
+    assert Grid().asked("any") is None
+    assert Grid(np.int64(7)).asked("any") == 7
 
 
-@pytest.mark.parametrize("elements", [0, -3, 2.5, True, "20", float("nan"), [3], {"feed": 0}, {"feed": 1.5}])
+@pytest.mark.parametrize("ends", [[0, 0.25, 1], (0.0, 1.0), np.array([0.0, 0.1, 0.9, 1.0])])
+def test_a_grid_may_give_the_ends_of_elements_by_phase(ends):
+    grid = Grid({"feed": ends, "harvest": 4})
+    assert grid.asked("feed").tolist() == list(ends)
+    assert grid.asked("harvest") == 4
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [[3], [], [0.0], [0.1, 1.0], [0.0, 0.9], [0.0, 0.6, 0.5, 1.0], [0.0, 0.5, 0.5, 1.0], [0.0, float("nan"), 1.0]],
+)
+def test_ends_that_do_not_rise_from_zero_to_one_are_refused(ends):
+    text = f"Grid: the ends of elements are rising fractions from 0 to 1, got {ends!r}."
+    with pytest.raises(SpecificationError, match=re.escape(text)):
+        Grid({"feed": ends})
+
+
+@pytest.mark.parametrize("elements", [0, -3, 2.5, True, "20", float("nan"), {"feed": 0}, {"feed": 1.5}])
 def test_a_bad_number_of_elements_is_refused(elements):
     with pytest.raises(SpecificationError, match="Grid: elements must be a whole number of at least 1, got"):
         Grid(elements)

@@ -255,3 +255,42 @@ def test_a_phase_without_duration_is_its_one_instant(tools):
     run = integrate(dae, np.array([2.0]), NONE, 7.0, [Piece(0.0, np.array([3.0]), np.array([3.0]))])
     assert (run.time.tolist(), run.x.tolist(), run.z.tolist()) == ([7.0], [[2.0]], [[6.0]])
     assert (run.duration, run.tau.tolist()) == (0.0, [0.0])
+
+
+@BOTH
+@pytest.mark.parametrize("width", [0.05, 0.02])
+def test_a_narrow_input_given_by_time_is_not_stepped_over(independent, width, tools):
+    dae = tools.make_dae(lambda t, x, z, u, p: [ca.exp(-(((t - 2.0) / width) ** 2))])
+    run = integrate(dae, np.array([0.0]), NONE, 0.0, [free(5.0)], None, 200, independent)
+    assert run.x[0, -1] == pytest.approx(width * np.sqrt(np.pi), abs=1e-7)
+
+
+@BOTH
+@pytest.mark.parametrize("algebraic", [False, True], ids=["ODE", "DAE"])
+def test_a_tracer_without_a_nominal_is_integrated_to_its_own_size(independent, algebraic, tools):
+    """y' = 1e-6, w' = 20 y cos(20 t): w = 1e-6 (t sin(20 t) + (cos(20 t) - 1)/20)."""
+
+    def swing(t, x):
+        return 20.0 * x[0] * ca.cos(20.0 * x[2])
+
+    if algebraic:
+        dae = tools.make_dae(lambda t, x, z, u, p: [1e-6, z[0], 1.0], lambda t, x, z, u, p: [z[0] - swing(t, x)], nz=1)
+    else:
+        dae = tools.make_dae(lambda t, x, z, u, p: [1e-6, swing(t, x), 1.0])
+    run = integrate(dae, np.zeros(3), NONE, 0.0, [free(3.0), free(2.0)], None, 100, independent)
+    t = run.time
+    exact = 1e-6 * (t * np.sin(20.0 * t) + (np.cos(20.0 * t) - 1.0) / 20.0)
+    assert run.x[0] == pytest.approx(1e-6 * t, rel=1e-6)
+    assert run.x[1] == pytest.approx(exact, abs=1e-5 * np.abs(exact).max())
+
+
+def test_a_declared_nominal_is_the_size_whatever_is_reached(tools):
+    calls = []
+    for nominal in (np.nan, 1.0):
+        dae = tools.make_dae(
+            lambda t, x, z, u, p: [1e-6 * x[1], -x[1]], variables={"x0": Variable("x0", nominal=nominal)}
+        )
+        calls.append(integrate(dae, np.array([0.0, 1.0]), NONE, 0.0, [free(1.0)], tolerance=1e-6).x[0, -1])
+    exact = 1e-6 * (1.0 - np.exp(-1.0))
+    assert calls == pytest.approx([exact, exact], abs=1e-6)
+    assert calls[0] == pytest.approx(exact, rel=1e-5)

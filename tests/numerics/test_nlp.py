@@ -127,13 +127,14 @@ def test_every_column_and_row_has_a_name_with_its_time(points, tools):
         balances = ["@ react, t = 12", "@ react, t = 14"]
         assert columns[:4] == [f"{x} {place}" for place in balances for x in ("x0", "x1")]
         assert rows[:4] == [f"{row} @ react, t = 12" for row in ("x0 balance", "x1 balance", "equation 0", "sum limit")]
-        assert len(rows) == 8
+        assert rows[8:] == ["sum limit @ react, t = 12"]  # once more, right after the jump of the input
+        assert len(rows) == 9
     else:
         assert columns[0] == "x0 @ react, t = 11"
         assert columns[4] == "x0 @ react, t = 12"
         assert rows[2] == "x0 continuity @ react, t = 12"
         assert rows[4:6] == ["equation 0 @ react, t = 11", "sum limit @ react, t = 11"]
-        assert rows[-2:] == ["equation 0 @ react, t = 14", "sum limit @ react, t = 14"]
+        assert rows[-3:] == ["equation 0 @ react, t = 14", "sum limit @ react, t = 14", "sum limit @ react, t = 12"]
     assert columns[-2:] == ["u0", "u0"]
     assert nlp.row_name(0) == f"x0 balance @ react, {0.5 if points is Points.RADAU else 0.25:.4g} of the phase"
     with pytest.raises(IndexError):

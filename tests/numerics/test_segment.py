@@ -64,3 +64,8 @@ def test_starts_and_sizes_come_from_what_is_declared_and_seen():
     assert sizes_of(variables).tolist() == [4.0, 2.0, 100.0, 1.0, 1.0]
     seen = np.array([[0.0, 1.0], [0.0, 0.5], [7.0, 8.0], [0.0, 0.0], [np.nan, -20.0]])
     assert sizes_of(variables, seen).tolist() == [4.0, 0.5, 100.0, 1.0, 20.0]
+
+
+def test_a_seen_value_that_is_rounding_says_nothing_of_a_size():
+    variables = (Variable("free"), Variable("bounded", upper=7.0), Variable("small"))
+    assert sizes_of(variables, np.array([[1e-191], [-1e-40], [1e-20]])).tolist() == [1.0, 7.0, 1e-20]

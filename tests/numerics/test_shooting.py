@@ -81,7 +81,7 @@ def test_a_path_holds_at_every_interval_end(model, tools):
     assert along.max() <= 360.0 + 1e-6
     assert (along > 360.0 - 1e-5).tolist() == [False, True] * PIECES
     names = [solved.nlp.row_name(i) for i in range(solved.nlp.rows)]
-    assert sum(name.startswith("limit @ react") for name in names) == 8
+    assert sum(name.startswith("limit @ react") for name in names) == 8 + PIECES - 1  # and right after each jump
 
 
 def test_algebraics_at_both_ends_are_those_of_the_equations(tools):

@@ -47,6 +47,7 @@ def solution():
         np.True_,
         0.01,
         "fine",
+        objective=1.25,
     )
     return Solution(
         kind="optimum",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+
 import casadi as ca
 import numpy as np
 import pytest
 
 from titer.numerics.errors import SpecificationError
 from titer.numerics.nlp import Columns, Decide, Labels, Tie, join, slots_block
+from titer.numerics.segment import PathRow
 from titer.numerics.solvers import Engine, Fatrop, Ipopt, Status, optimality
 from titer.numerics.transcribe import transcribe
 
@@ -199,3 +202,46 @@ def test_pardiso_is_refused_when_it_is_asked_for():
     with pytest.raises(SpecificationError, match="linear_solver 'pardiso' of CasADi's wheel crashes"):
         Ipopt(options={"linear_solver": "pardiso"})
     assert Ipopt(options={"linear_solver": "spral"}).options == {"linear_solver": "spral"}
+
+
+def growth(tools):
+    """x' = u x with a limit on x; the largest end is sought."""
+    dae = tools.make_dae(lambda t, x, z, u, p: [u[0] * x[0]], nu=1)
+    limit = PathRow(tools.point_function(dae, lambda t, x, z, u, p: x[0]), -np.inf, 2.0, "limit")
+    segment = tools.Segment("grow", dae, (tools.Profile.steps(np.linspace(0.0, 1.0, 5)),), (limit,))
+    block = transcribe(segment, np.linspace(0.0, 1.0, 9)).block
+    links = [
+        *tools.fixed(block, [1.0], duration=[1.0], parameters=[]),
+        tools.decide(block.slot("input:u0"), "u0", 0.0, 5.0),
+        tools.objective(
+            block.port("end")[:1], block.slot("input:u0"), minimize=lambda v: ca.sumsqr(v[1:]) / 100 - v[0]
+        ),
+    ]
+    return block, links
+
+
+@pytest.mark.parametrize("solver", [Ipopt(), Fatrop()], ids=["IPOPT", "fatrop"])
+def test_limits_are_changed_without_rebuilding_and_the_first_problem_stays(solver, tools):
+    block, links = growth(tools)
+    solved = tools.solve([block], links, solver, {"u0": 0.3})
+    other = solved.engine.limited({"limit": (-np.inf, 1.5), "no such row": (0.0, 0.0)})
+    ends = []
+    for engine in (solved.engine, other, solved.engine):
+        outcome = engine.solve(solved.start, solved.scaling, engine.nlp.lower, engine.nlp.upper)
+        assert outcome.status is Status.SOLVED
+        ends.append(solved.nlp.values(block.port("end"), outcome.w)[0])
+    assert ends == pytest.approx([2.0, 1.5, 2.0], abs=1e-6)
+    assert other.program.nlp is other.nlp
+    assert other.program.jacobian is solved.engine.program.jacobian  # nothing was built again
+    assert other.nlp.row_bounds()[1].max() == 1.5
+    assert solved.nlp.row_bounds()[1].max() == 2.0
+
+
+@pytest.mark.parametrize("solver", [Ipopt(tolerance=1e-9), Fatrop()], ids=["IPOPT", "fatrop"])
+def test_an_engine_is_pickled_and_solves_the_same(solver, tools):
+    block, links = growth(tools)
+    solved = tools.solve([block], links, solver, {"u0": 0.3})
+    again = pickle.loads(pickle.dumps(solved.engine))
+    assert again.solver == solver
+    outcome = again.solve(solved.start, solved.scaling, again.nlp.lower, again.nlp.upper)
+    assert outcome.w == pytest.approx(solved.outcome.w, abs=1e-12)
