@@ -134,10 +134,10 @@ def claims(fronts: Mapping[str, Front], alone: Mapping[str, float]) -> tuple[Cla
 
 
 def in_half_the_time(front: Front) -> dict[float, float]:
-    """Yield that half of the longest time takes, by the least and the highest impurity of which most times are known."""
+    """Yield that half of the longest time takes, by least and highest impurity of which most times are known."""
     levels, counts = np.unique(np.round(front.values[:, 1], 6), return_counts=True)
     found = {}
-    for level in levels[counts == counts.max()][[0, -1]]:
+    for level in levels[counts >= min(3, counts.max())][[0, -1]]:
         here = front.values[np.abs(front.values[:, 1] - level) < 1e-5]
         here = here[np.argsort(here[:, 2])]
         found[float(level)] = float(here[-1, 0] - np.interp(0.5 * here[-1, 2], here[:, 2], here[:, 0]))

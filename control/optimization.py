@@ -44,8 +44,8 @@ def optimize(
     follow the steps of a simulation and are refined until a replay deviates by less than 1e-5; `refine`: refine and
     coarsen any grid to this deviation, and let the switches of bang-bang inputs move to where they belong.
     `start_from`: an earlier solution of the same recipe; without one the start is simulated, nobody supplies a guess.
-    `starts`: how many starts; the second in the other half of all bounds, the others at random by `seed`; None: a second
-    where the first took under a second. Where they disagree the best is taken, and `start_report` says so.
+    `starts`: how many starts; the second in the other half of all bounds, the others at random by `seed`; None: a
+    second where the first took under a second. Where they disagree the best is taken, and `start_report` says so.
     `scenarios`: parameter values, e.g. [{reactor.k0_1: 1.8e9}, {...}]: one set of decisions, the mean of the
     objectives, every limit in every scenario.
 
@@ -93,8 +93,8 @@ def optimization_problem(
     if not cases:
         raise SpecificationError("optimize: scenarios is empty; leave it out, or give at least one.")
     weighted = objective * (sign / len(cases))
-    runs = tuple(Run(plant.with_values(case), recipe, dict(inputs or {}), weighted, constraints) for case in cases)
-    return Problem(runs, dict(free or {}), grid or Grid(), sign=sign)
+    runs = tuple(Run(plant.with_values(case), recipe, {} if inputs is None else inputs, weighted, constraints) for
+    case in cases) return Problem(runs, {} if free is None else free, grid or Grid(), sign=sign)
 
 
 def _complaint(started: Started, solution: Solution) -> str:

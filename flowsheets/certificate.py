@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from titer.flowsheets.climbing import RELAXATION
+from titer.flowsheets.declarations import State
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.problem import PhaseTerms, Placed
 from titer.flowsheets.results import moved_ends
@@ -94,11 +95,15 @@ def certify_all(started: Started, accuracy: float = 1e-5) -> tuple[Certificate, 
 
 def _priors(started: Started) -> float:
     """What prior knowledge adds to the objective of a fit."""
-    problem, decided = started.assembled.problem, started.solutions[0].decided
-    if problem.share_decisions:
+    if started.assembled.problem.share_decisions:
         return 0.0
-    known = [(decided[n.name], *n.prior) for n in started.assembled.numbers if n.prior is not None]
-    return sum(((value - mean) / deviation) ** 2 for value, mean, deviation in known)
+    total = 0.0
+    for number in started.assembled.numbers:
+        if number.prior is not None:  # an initial state is decided, and expected, in every experiment
+            every = started.solutions if number.kind == State.kind else started.solutions[:1]
+            mean, deviation = number.prior
+            total += sum(((s.decided[number.name] - mean) / deviation) ** 2 for s in every)
+    return total
 
 
 def merged(certificates: Sequence[Certificate]) -> Certificate:

@@ -147,7 +147,7 @@ def _problem(plant, recipe, grid, inputs, free, minimize, maximize, subject_to) 
     objective = Sum(()) if wanted is None else as_sum(wanted)
     collocated = Recipe(*(replace(phase, method=None) for phase in recipe))
     run = Run(plant, collocated, dict(inputs or {}), objective, check_constraints(subject_to))
-    return Problem((run,), dict(free or {}), grid or Grid(elements=1))
+    return Problem((run,), {} if free is None else free, grid or Grid(elements=1))
 
 
 def _plans(problem: Problem) -> tuple[PhasePlan, ...]:

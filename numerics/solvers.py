@@ -342,6 +342,7 @@ def _ipopt(program: Program, solver: Ipopt, manner: Manner) -> ca.Function:
         "bound_relax_factor": 0.0,
         "neg_curv_test_tol": 1e-8,  # curvature is tested along the step: far fewer factorizations than by inertia
         "linear_solver": "mumps",
+        "mumps_scaling": 8,  # the default choice can run MUMPS out of workspace again and again
     }
     pushes = ("bound_push", "bound_frac", "slack_bound_push", "slack_bound_frac")
     if manner is Manner.NEAR:

@@ -22,7 +22,7 @@ from titer.flowsheets.assembly import assemble
 from titer.flowsheets.filling import fill
 from titer.flowsheets.guesses import nominal_runs
 from titer.flowsheets.ladder import Ladder
-from titer.flowsheets.problem import phases_of
+from titer.flowsheets.problem import free_numbers, phases_of
 from titer.numerics import SpecificationError
 
 
@@ -73,7 +73,7 @@ def test_a_limit_or_a_guess_in_a_wrong_unit_is_a_bad_specification():
     with pytest.raises(SpecificationError, match="upper"):
         planned(Path(lambda v: v.d.x, upper=quantity(1.0, "K")))
     with pytest.raises(SpecificationError, match=r"free d\.k"):
-        planned(Path(lambda v: v.d.x, upper=3.0), free={unit.k: Free(quantity(1.0, "K"), 0.5, 2.0)})
+        free_numbers(plant, {unit.k: Free(quantity(1.0, "K"), 0.5, 2.0)})
 
 
 def test_a_start_that_is_decided_and_set_is_refused():
