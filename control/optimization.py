@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from titer.flowsheets.flowsheet import Flowsheet
-from titer.flowsheets.problem import Problem, Run
+from titer.flowsheets.problems.problem import Problem, Run
+from titer.flowsheets.problems.solving import solve
+from titer.flowsheets.problems.start import Started
 from titer.flowsheets.recipe import Recipe
-from titer.flowsheets.solving import solve
-from titer.flowsheets.start import Started
 from titer.flowsheets.terms import AtTimes, Sum, Term, as_sum, check_constraints
 from titer.numerics.errors import SolveError, SpecificationError
 from titer.numerics.grid import Grid
@@ -93,8 +93,9 @@ def optimization_problem(
     if not cases:
         raise SpecificationError("optimize: scenarios is empty; leave it out, or give at least one.")
     weighted = objective * (sign / len(cases))
-    runs = tuple(Run(plant.with_values(case), recipe, {} if inputs is None else inputs, weighted, constraints) for
-    case in cases) return Problem(runs, {} if free is None else free, grid or Grid(), sign=sign)
+    given = {} if inputs is None else inputs
+    runs = tuple(Run(plant.with_values(case), recipe, given, weighted, constraints) for case in cases)
+    return Problem(runs, {} if free is None else free, grid or Grid(), sign=sign)
 
 
 def _complaint(started: Started, solution: Solution) -> str:

@@ -11,9 +11,9 @@ import numpy as np
 
 from titer.control.optimization import optimization_problem
 from titer.flowsheets.flowsheet import Flowsheet
+from titer.flowsheets.problems.results import evaluate_term
+from titer.flowsheets.problems.solving import Solved, solve, with_limits
 from titer.flowsheets.recipe import Recipe
-from titer.flowsheets.results import evaluate_term
-from titer.flowsheets.solving import Solved, solve, with_limits
 from titer.flowsheets.terms import AtEnd, Term
 from titer.numerics.errors import SolveError, SpecificationError
 from titer.numerics.grid import Grid

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from titer.flowsheets.assembly import Assembled
-from titer.flowsheets.climbing import relaxed
 from titer.flowsheets.declarations import Parameter, State
 from titer.flowsheets.names import elements_of
-from titer.flowsheets.results import moved_ends
-from titer.flowsheets.start import Started
+from titer.flowsheets.problems.assembly import Assembled
+from titer.flowsheets.problems.climbing import relaxed
+from titer.flowsheets.problems.results import moved_ends
+from titer.flowsheets.problems.start import Started
 from titer.numerics.errors import SpecificationError, unknown
 from titer.numerics.segment import Profile
 from titer.numerics.sensitivity import Derivatives, derivatives

@@ -11,9 +11,9 @@ from titer.estimation.experiment import Experiment
 from titer.flowsheets.declarations import State
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.names import elements_of
-from titer.flowsheets.problem import Problem, Run
+from titer.flowsheets.problems.problem import Problem, Run
+from titer.flowsheets.problems.solving import solve
 from titer.flowsheets.recipe import Free
-from titer.flowsheets.solving import solve
 from titer.numerics.errors import SolveError, SpecificationError, unknown
 from titer.numerics.grid import Grid
 from titer.numerics.solution import Certificate, Solution

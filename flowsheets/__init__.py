@@ -17,7 +17,7 @@ from titer.flowsheets.profiles import PiecewiseConstant, PiecewiseLinear
 from titer.flowsheets.recipe import Free, Phase, Reaches, Recipe
 from titer.flowsheets.reporting.report import report
 from titer.flowsheets.simulation import replay, simulate
-from titer.flowsheets.smooth import (
+from titer.flowsheets.symbols.smooth import (
     smooth_abs,
     smooth_clip,
     smooth_maximum,
@@ -25,7 +25,7 @@ from titer.flowsheets.smooth import (
     smooth_step,
     smooth_where,
 )
-from titer.flowsheets.symbol import magnitude, quantity
+from titer.flowsheets.symbols.symbol import magnitude, quantity
 from titer.flowsheets.terms import AtEnd, AtStart, Integral, Path
 from titer.flowsheets.unit import Part, Unit
 

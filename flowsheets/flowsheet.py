@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from titer.flowsheets.declarations import Expression, Inlet, Outlet, PortName
-from titer.flowsheets.measure import Measure
 from titer.flowsheets.names import ArrayName, elements_of
 from titer.flowsheets.scalar import Scalar, measure_of, number_in
+from titer.flowsheets.symbols.measure import Measure
 from titer.flowsheets.trace import port_scalars
 from titer.flowsheets.unit import Unit
 from titer.numerics.errors import FlowsheetError, SpecificationError, unknown

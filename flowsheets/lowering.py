@@ -16,10 +16,10 @@ import numpy as np
 
 from titer.flowsheets.declarations import Algebraic, Control, Inlet, Parameter, State
 from titer.flowsheets.flowsheet import Flowsheet
-from titer.flowsheets.measure import Measure
 from titer.flowsheets.plant_view import FlowsheetView, corrector, final_view, known_view
 from titer.flowsheets.streams import Streams, port_of
-from titer.flowsheets.symbol import CASADI, Relation, Symbol
+from titer.flowsheets.symbols.measure import Measure
+from titer.flowsheets.symbols.symbol import CASADI, Relation, Symbol
 from titer.flowsheets.trace import Trace, port_scalars, trace
 from titer.flowsheets.view import View
 from titer.numerics.dae import Dae, Variable

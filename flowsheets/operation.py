@@ -17,13 +17,13 @@ from titer.flowsheets.declarations import State
 from titer.flowsheets.flowsheet import Flowsheet, by_element, check_single
 from titer.flowsheets.given import check_bounds, check_inlets, check_inputs, fixed_of, idle_of, kind_of
 from titer.flowsheets.lowering import Lowered, condition, evaluate, lower
-from titer.flowsheets.measure import DIMENSIONLESS, Measure
 from titer.flowsheets.names import elements_of
 from titer.flowsheets.profiles import Pieces
 from titer.flowsheets.recipe import Free, Phase, Reaches, Recipe, check_free_duration
 from titer.flowsheets.signals import Signal, finite, in_unit, sampled, signal, traced
 from titer.flowsheets.streams import streams_of
-from titer.flowsheets.symbol import CASADI, Symbol, quantity
+from titer.flowsheets.symbols.measure import DIMENSIONLESS, Measure
+from titer.flowsheets.symbols.symbol import CASADI, Symbol, quantity
 from titer.numerics.errors import FlowsheetError, SpecificationError, unknown
 from titer.numerics.integrate import Event
 

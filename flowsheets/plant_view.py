@@ -8,7 +8,7 @@ from typing import Any
 from titer.flowsheets.declared import Declared
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.streams import Streams
-from titer.flowsheets.symbol import Symbol
+from titer.flowsheets.symbols.symbol import Symbol
 from titer.flowsheets.trace import Trace
 from titer.flowsheets.unit import Unit
 from titer.flowsheets.view import RestingView, View, gather, sets_of

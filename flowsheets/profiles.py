@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from titer.flowsheets.symbol import Symbol
+from titer.flowsheets.symbols.symbol import Symbol
 from titer.numerics.errors import SpecificationError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from titer.flowsheets.names import elements_of
-from titer.flowsheets.symbol import Relation, Symbol, magnitude, quantity
+from titer.flowsheets.symbols.symbol import Relation, Symbol, magnitude, quantity
 from titer.flowsheets.unit import Unit
 from titer.numerics.errors import SpecificationError
 from titer.numerics.shooting import Shooting

@@ -15,9 +15,9 @@ import numpy as np
 
 from titer.flowsheets.declarations import Algebraic, Equations, Outlet, State
 from titer.flowsheets.declared import Declared
-from titer.flowsheets.measure import Measure
 from titer.flowsheets.names import element
-from titer.flowsheets.symbol import Symbol
+from titer.flowsheets.symbols.measure import Measure
+from titer.flowsheets.symbols.symbol import Symbol
 from titer.flowsheets.unit import Unit
 from titer.numerics.errors import DeclarationError
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from titer.flowsheets.declarations import Parameter
-from titer.flowsheets.measure import Measure
 from titer.flowsheets.names import Name
-from titer.flowsheets.symbol import Symbol, magnitude
+from titer.flowsheets.symbols.measure import Measure
+from titer.flowsheets.symbols.symbol import Symbol, magnitude
 from titer.numerics.errors import DeclarationError
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from titer.flowsheets.lines import lines_of
-from titer.flowsheets.measure import DIMENSIONLESS, Measure
 from titer.flowsheets.profiles import Pieces
 from titer.flowsheets.scalar import number_in
-from titer.flowsheets.symbol import Symbol, magnitude
+from titer.flowsheets.symbols.measure import DIMENSIONLESS, Measure
+from titer.flowsheets.symbols.symbol import Symbol, magnitude
 from titer.numerics.errors import DeclarationError, SpecificationError, TiterError
 from titer.numerics.segment import Profile
 

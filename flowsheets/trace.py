@@ -11,10 +11,10 @@ from typing import Any
 
 from titer.flowsheets.declarations import Bounded, Equations, Expression, Inlet, Outlet, Parameter, Port
 from titer.flowsheets.declared import Declared
-from titer.flowsheets.measure import Measure
 from titer.flowsheets.names import ArrayName, elements_of
 from titer.flowsheets.returned import ports_of, rates_of, scalars_of, with_parts, zeros_of
-from titer.flowsheets.symbol import FLOATS, Symbol, symbol_array
+from titer.flowsheets.symbols.measure import Measure
+from titer.flowsheets.symbols.symbol import FLOATS, Symbol, symbol_array
 from titer.flowsheets.unit import Unit
 from titer.flowsheets.view import UnitView, View, gather, sets_of
 from titer.numerics.errors import DeclarationError, TiterError, unknown

@@ -12,8 +12,8 @@ import numpy as np
 
 from titer.flowsheets.declarations import Declaration, Equations, Port
 from titer.flowsheets.declared import Declared
-from titer.flowsheets.measure import Measure
 from titer.flowsheets.scalar import Scalar, check_scalar, measure_of, number_in
+from titer.flowsheets.symbols.measure import Measure
 from titer.numerics.errors import DeclarationError, unknown
 
 

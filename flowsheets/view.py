@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from titer.flowsheets.declared import Declared
 from titer.flowsheets.names import ArrayName, Label, elements_of
-from titer.flowsheets.symbol import Symbol, symbol_array
+from titer.flowsheets.symbols.symbol import Symbol, symbol_array
 from titer.numerics.errors import NotActiveError, SpecificationError, unknown
 
 Sets = tuple[tuple[Label, ...], ...]

@@ -9,12 +9,12 @@ from html import escape
 from typing import Any
 
 from titer.flowsheets.declarations import Conserved, Expression, Inlet
-from titer.flowsheets.measure import Measure
 from titer.flowsheets.reporting.mathml import ATOM, linear, lines, mathml, width
 from titer.flowsheets.reporting.smooth_forms import MEANING
 from titer.flowsheets.reporting.tree import FORMULAS, ZERO, Call, Formula, Letter, Node, is_larger, letters, lift
 from titer.flowsheets.returned import with_parts
-from titer.flowsheets.symbol import Symbol
+from titer.flowsheets.symbols.measure import Measure
+from titer.flowsheets.symbols.symbol import Symbol
 from titer.flowsheets.trace import Trace, port_scalars, trace
 from titer.flowsheets.unit import Unit
 

@@ -10,7 +10,7 @@ import re
 from html import escape
 from typing import NamedTuple
 
-from titer.flowsheets.measure import Measure
+from titer.flowsheets.symbols.measure import Measure
 
 _NAMES = (
     *(

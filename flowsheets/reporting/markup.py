@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from titer.flowsheets.measure import Measure
 from titer.flowsheets.reporting.letters import unit_text
 from titer.flowsheets.reporting.mathml import number_text
+from titer.flowsheets.symbols.measure import Measure
 from titer.numerics.errors import DeclarationError
 
 NOTHING = "–"

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from titer.flowsheets.flowsheet import by_element
-from titer.flowsheets.measure import DIMENSIONLESS, Measure
 from titer.flowsheets.profiles import Pieces
 from titer.flowsheets.recipe import Free, Phase, Reaches
 from titer.flowsheets.reporting.equations import Facts
 from titer.flowsheets.reporting.letters import unit_text
 from titer.flowsheets.reporting.plant_formulas import PlantFormulas
 from titer.flowsheets.scalar import number_in
-from titer.flowsheets.symbol import Symbol
+from titer.flowsheets.symbols.measure import DIMENSIONLESS, Measure
+from titer.flowsheets.symbols.symbol import Symbol
 from titer.numerics.solution import PhaseResult, Solution
 
 _AT_BOUND = 1e-5  # of the range between bounds, within which a decision is said to lie at one

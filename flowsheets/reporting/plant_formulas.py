@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import Any
 
 from titer.flowsheets.flowsheet import Flowsheet
-from titer.flowsheets.measure import DIMENSIONLESS
 from titer.flowsheets.plant_view import FlowsheetView, final_view
 from titer.flowsheets.reporting.equations import Facts, formula_facts, read
 from titer.flowsheets.reporting.tree import FORMULAS, Call, Formula, Letter, Node, is_larger, lift, multiply
-from titer.flowsheets.symbol import Relation, Symbol
+from titer.flowsheets.symbols.measure import DIMENSIONLESS
+from titer.flowsheets.symbols.symbol import Relation, Symbol
 from titer.flowsheets.terms import AtEnd, AtStart, Integral, Sum, Term
 from titer.flowsheets.trace import Trace
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from titer.flowsheets.measure import DIMENSIONLESS, Measure
-from titer.flowsheets.reading import ELEMENTARY, Reading
+from titer.flowsheets.symbols.measure import DIMENSIONLESS, Measure
+from titer.flowsheets.symbols.reading import ELEMENTARY, Reading
 
 
 class Node:

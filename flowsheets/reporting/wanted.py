@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from titer.flowsheets.operation import Operation
-from titer.flowsheets.placing import Placement
-from titer.flowsheets.problem import Placed
+from titer.flowsheets.problems.placing import Placement
+from titer.flowsheets.problems.problem import Placed
+from titer.flowsheets.problems.start import Started
 from titer.flowsheets.reporting.equations import Facts
 from titer.flowsheets.reporting.plant_formulas import PlantFormulas
 from titer.flowsheets.simulation import parameters_of
-from titer.flowsheets.start import Started
 from titer.flowsheets.terms import AtEnd, AtStart, Integral, Path, Term
 from titer.numerics.solution import PhaseResult, Solution
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from titer.flowsheets.declarations import Conserved, Control, Expression, Parameter, State
-from titer.flowsheets.measure import Measure
-from titer.flowsheets.smooth import smooth_abs, smooth_clip
-from titer.flowsheets.symbol import Symbol, magnitude, quantity
+from titer.flowsheets.symbols.measure import Measure
+from titer.flowsheets.symbols.smooth import smooth_abs, smooth_clip
+from titer.flowsheets.symbols.symbol import Symbol, magnitude, quantity
 from titer.flowsheets.unit import Part
 
 

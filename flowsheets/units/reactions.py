@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from titer.flowsheets.symbol import quantity
+from titer.flowsheets.symbols.symbol import quantity
 from titer.numerics.errors import DeclarationError, unknown
 
 

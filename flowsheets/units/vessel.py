@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from titer.flowsheets.declarations import Bounded, Conserved, Equations, Expression, Parameter, State
-from titer.flowsheets.smooth import smooth_maximum, smooth_minimum
-from titer.flowsheets.symbol import quantity, symbol_array
+from titer.flowsheets.symbols.smooth import smooth_maximum, smooth_minimum
+from titer.flowsheets.symbols.symbol import quantity, symbol_array
 from titer.flowsheets.unit import Part, Unit
 from titer.flowsheets.units.jackets import Isothermal, Jacket, expressed
 from titer.flowsheets.units.network import (

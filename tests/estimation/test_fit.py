@@ -20,7 +20,7 @@ from titer.flowsheets import (
     State,
     Unit,
 )
-from titer.flowsheets.problem import Problem
+from titer.flowsheets.problems.problem import Problem
 from titer.numerics import Grid, SpecificationError
 
 

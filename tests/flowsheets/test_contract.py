@@ -38,11 +38,11 @@ from titer.flowsheets import (
     smooth_maximum,
 )
 from titer.flowsheets.declarations import Port
-from titer.flowsheets.measure import Measure
 from titer.flowsheets.operation import Operation, operations
-from titer.flowsheets.pyomo_moments import moments_of
+from titer.flowsheets.pyomo.moments import moments_of
 from titer.flowsheets.returned import with_parts
-from titer.flowsheets.symbol import FLOATS, Symbol
+from titer.flowsheets.symbols.measure import Measure
+from titer.flowsheets.symbols.symbol import FLOATS, Symbol
 from titer.flowsheets.trace import trace
 from titer.numerics.dae import Dae, starts
 

@@ -27,12 +27,12 @@ from titer.flowsheets import (
     smooth_minimum,
     smooth_step,
 )
-from titer.flowsheets.measure import Measure
 from titer.flowsheets.reporting.equations import MOST_SYMBOLS, equations_of, formula_facts
 from titer.flowsheets.reporting.letters import unit_text, written
 from titer.flowsheets.reporting.mathml import linear, lines, mathml
 from titer.flowsheets.reporting.tree import FORMULAS, Formula, Letter, Node, Number
-from titer.flowsheets.symbol import Symbol
+from titer.flowsheets.symbols.measure import Measure
+from titer.flowsheets.symbols.symbol import Symbol
 from titer.flowsheets.units import BatchReactor
 from titer.numerics import DeclarationError
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from titer.flowsheets.measure import DIMENSIONLESS, Measure
+from titer.flowsheets.symbols.measure import DIMENSIONLESS, Measure
 from titer.numerics.errors import DeclarationError
 
 FIELD = [
@@ -125,7 +125,7 @@ def test_what_is_no_unit_is_refused_with_advice(text, advice: str):
 
 def test_importing_symbols_loads_no_unit_parser_no_frames_and_no_pyomo():
     code = (
-        "import sys, titer.flowsheets.smooth as smooth; smooth.quantity(1.0, '1');"
+        "import sys, titer.flowsheets.symbols.smooth as smooth; smooth.quantity(1.0, '1');"
         "sys.exit(len({'pint', 'pandas', 'pyomo'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyomo.environ as pyo
 import pytest
 
-from titer.flowsheets.nl import solve_pyomo
+from titer.flowsheets.pyomo.nl import solve_pyomo
 from titer.numerics.errors import SpecificationError
 
 

@@ -18,11 +18,11 @@ from titer.flowsheets import (
     Unit,
     quantity,
 )
-from titer.flowsheets.assembly import assemble
-from titer.flowsheets.filling import fill
-from titer.flowsheets.guesses import nominal_runs
-from titer.flowsheets.ladder import Ladder
-from titer.flowsheets.problem import free_numbers, phases_of
+from titer.flowsheets.problems.assembly import assemble
+from titer.flowsheets.problems.filling import fill
+from titer.flowsheets.problems.guesses import nominal_runs
+from titer.flowsheets.problems.ladder import Ladder
+from titer.flowsheets.problems.problem import free_numbers, phases_of
 from titer.numerics import SpecificationError
 
 

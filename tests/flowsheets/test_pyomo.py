@@ -33,10 +33,10 @@ from titer.flowsheets import (
     State,
     Unit,
 )
-from titer.flowsheets.measure import Measure
 from titer.flowsheets.pyomo import component_of, initialize, name_of, solve_pyomo, trajectories, value_of
-from titer.flowsheets.pyomo_moments import moments_of
-from titer.flowsheets.pyomo_reading import unit_of
+from titer.flowsheets.pyomo.moments import moments_of
+from titer.flowsheets.pyomo.reading import unit_of
+from titer.flowsheets.symbols.measure import Measure
 from titer.flowsheets.terms import AtTimes
 from titer.flowsheets.units import BatchReactor
 from titer.numerics import Grid, Ipopt, Points

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from titer.flowsheets.lines import lines_of
-from titer.flowsheets.measure import DIMENSIONLESS, Measure
 from titer.flowsheets.profiles import PiecewiseConstant, PiecewiseLinear
 from titer.flowsheets.signals import Signal, sampled, shape_of, signal, traced
-from titer.flowsheets.symbol import CASADI, Symbol, quantity
+from titer.flowsheets.symbols.measure import DIMENSIONLESS, Measure
+from titer.flowsheets.symbols.symbol import CASADI, Symbol, quantity
 from titer.numerics.errors import SpecificationError
 
 KELVIN, FLOW, HOUR = Measure.of("K"), Measure.of("L/h"), Measure.of("h")

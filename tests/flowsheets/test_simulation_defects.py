@@ -22,7 +22,7 @@ from titer.flowsheets import (
     replay,
     simulate,
 )
-from titer.flowsheets.filling import column_sizes
+from titer.flowsheets.problems.filling import column_sizes
 from titer.numerics import Fatrop, Grid, Ipopt, Points
 
 

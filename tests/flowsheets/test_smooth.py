@@ -4,8 +4,8 @@ import casadi as ca
 import numpy as np
 import pytest
 
-from titer.flowsheets.measure import DIMENSIONLESS, Measure
-from titer.flowsheets.smooth import (
+from titer.flowsheets.symbols.measure import DIMENSIONLESS, Measure
+from titer.flowsheets.symbols.smooth import (
     smooth_abs,
     smooth_clip,
     smooth_maximum,
@@ -13,7 +13,7 @@ from titer.flowsheets.smooth import (
     smooth_step,
     smooth_where,
 )
-from titer.flowsheets.symbol import CASADI, Symbol, magnitude, quantity, symbol_array
+from titer.flowsheets.symbols.symbol import CASADI, Symbol, magnitude, quantity, symbol_array
 from titer.numerics.errors import DeclarationError
 
 X = np.linspace(-5.0, 5.0, 2001)  # contains every kink below

@@ -9,8 +9,8 @@ import casadi as ca
 import numpy as np
 import pytest
 
-from titer.flowsheets.measure import DIMENSIONLESS, Measure
-from titer.flowsheets.symbol import (
+from titer.flowsheets.symbols.measure import DIMENSIONLESS, Measure
+from titer.flowsheets.symbols.symbol import (
     CASADI,
     Reading,
     Relation,

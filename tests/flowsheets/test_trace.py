@@ -17,8 +17,8 @@ from titer.flowsheets.declarations import (
     Parameter,
     State,
 )
-from titer.flowsheets.measure import Measure
-from titer.flowsheets.symbol import CASADI, FLOATS, Symbol, SymbolArray, quantity
+from titer.flowsheets.symbols.measure import Measure
+from titer.flowsheets.symbols.symbol import CASADI, FLOATS, Symbol, SymbolArray, quantity
 from titer.flowsheets.trace import Trace, port_scalars, trace
 from titer.flowsheets.unit import Part, Unit
 from titer.numerics.errors import DeclarationError, SpecificationError

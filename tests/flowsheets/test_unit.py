@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from titer.flowsheets.declarations import Algebraic, Control, Expression, Inlet, Outlet, Parameter, State
-from titer.flowsheets.measure import Measure
-from titer.flowsheets.symbol import quantity
+from titer.flowsheets.symbols.measure import Measure
+from titer.flowsheets.symbols.symbol import quantity
 from titer.flowsheets.unit import Part, Unit
 from titer.numerics.errors import DeclarationError
 

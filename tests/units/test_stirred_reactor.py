@@ -262,8 +262,8 @@ def test_the_wetted_area_grows_with_the_fill():
 def totals(reactor, run):
     """The reactor's totals along a run, with what their sources have brought."""
     from titer.flowsheets.declarations import Conserved
-    from titer.flowsheets.measure import Measure
-    from titer.flowsheets.symbol import FLOATS, Symbol
+    from titer.flowsheets.symbols.measure import Measure
+    from titer.flowsheets.symbols.symbol import FLOATS, Symbol
     from titer.flowsheets.trace import trace
 
     frame = run.frame()

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from titer.flowsheets.certificate import VIOLATION, certify_all, merged
-from titer.flowsheets.climbing import climb
-from titer.flowsheets.ladder import Ladder
-from titer.flowsheets.problem import Problem
-from titer.flowsheets.refining import refined_grid, switching_inputs
-from titer.flowsheets.results import read
-from titer.flowsheets.start import Started, start
-from titer.numerics.errors import SolveError
+from titer.flowsheets.problems.certificate import VIOLATION, certify_all, merged
+from titer.flowsheets.problems.climbing import climb
+from titer.flowsheets.problems.ladder import Ladder
+from titer.flowsheets.problems.problem import Problem
+from titer.flowsheets.problems.refining import refined_grid, switching_inputs
+from titer.flowsheets.problems.results import read
+from titer.flowsheets.problems.start import Started, start
+from titer.numerics.errors import SolveError, SpecificationError
 from titer.numerics.solution import Certificate, Solution
-from titer.numerics.solvers import Fatrop, Ipopt
+from titer.numerics.solvers import Fatrop, Ipopt, Status
 
 ACCURACY = 1e-5  # replay deviation to which a mesh that was left open is refined
 _REFINEMENTS = 6
@@ -52,11 +52,27 @@ def solve(
         solver = replace(solver, tolerance=float(np.clip(1e-2 * refine, 1e-12, solver.tolerance)))
     started = start(problem, solver, start_from, starts, seed=seed)
     current = _Pass(problem, started, _certificates(started, accuracy))
+    searched = {key: started.solutions[0].stats[key] for key in ("starts", "starts_agree")}
+    if problem.grid.elements is None and _may_be_too_coarse(started):
+        current = _with_more_elements(current, solver, start_from, accuracy)
     if refine is not None or problem.grid.elements is None:
         current = _refined(current, solver, accuracy)
         if refine is not None and len(problem.runs) == 1:
             current = _switched(current, solver, accuracy)
-    return Solved(current.started, _with_certificates(current.started, current.certificates))
+    return Solved(current.started, _with_certificates(current.started, current.certificates, searched))
+
+
+def _may_be_too_coarse(started: Started) -> bool:
+    """Whether a solve failed in a way that long elements, which undershoot where a state is used up, can cause."""
+    return started.outcome.status in (Status.INFEASIBLE, Status.ITERATIONS, Status.FAILED)
+
+
+def _with_more_elements(current: _Pass, solver: Ipopt | Fatrop, start_from: Solution | None, accuracy: float) -> _Pass:
+    """The problem on three times the elements, where that is solved."""
+    counts = {p.operation.name: 3 * (len(p.transcribed.ends) - 1) for p in current.started.assembled.runs[0]}
+    finer = replace(current.problem, grid=replace(current.problem.grid, elements=counts))
+    started = start(finer, solver, start_from, 1, current.started.ladder)
+    return _Pass(finer, started, _certificates(started, accuracy)) if started.outcome.status.ok else current
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +133,7 @@ def _switched(current: _Pass, solver: Ipopt | Fatrop, accuracy: float) -> _Pass:
     grid = replace(current.problem.grid, elements=None)
     try:
         started = start(replace(current.problem, free=free, grid=grid), solver, None, 1, ladder)
-    except SolveError:
+    except (SolveError, SpecificationError):  # another input keeps its pieces, or the arcs do not run
         return current
     moved = _Pass(replace(current.problem, free=free, grid=grid), started, _certificates(started, accuracy))
     moved = _refined(moved, solver, accuracy)
@@ -157,10 +173,13 @@ def _certificates(started: Started, accuracy: float = ACCURACY) -> tuple[Certifi
     return certificates
 
 
-def _with_certificates(started: Started, certificates: tuple[Certificate, ...]) -> tuple[Solution, ...]:
+def _with_certificates(
+    started: Started, certificates: tuple[Certificate, ...], searched: Mapping[str, Any] | None = None
+) -> tuple[Solution, ...]:
+    """The solutions with what is known of them; `searched`: what the starts on the first mesh found."""
     solutions = []
     for solution, certificate in zip(started.solutions, certificates, strict=True):
-        stats = dict(solution.stats)
+        stats = {**solution.stats, **(searched or {})}
         stats["seconds_certificate"] = started.ladder.seconds("certificate")
         stats["seconds_total"] = started.ladder.elapsed
         solutions.append(

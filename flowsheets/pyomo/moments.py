@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from titer.flowsheets.flowsheet import Flowsheet
-from titer.flowsheets.measure import DIMENSIONLESS, Measure
 from titer.flowsheets.operation import Operation
 from titer.flowsheets.plant_view import corrector, final_view, known_view
-from titer.flowsheets.problem import PhaseTerms
-from titer.flowsheets.pyomo_reading import PYOMO, converted, plain, raw
+from titer.flowsheets.problems.problem import PhaseTerms
+from titer.flowsheets.pyomo.reading import PYOMO, converted, plain, raw
 from titer.flowsheets.streams import Streams
-from titer.flowsheets.symbol import Symbol
+from titer.flowsheets.symbols.measure import DIMENSIONLESS, Measure
+from titer.flowsheets.symbols.symbol import Symbol
 from titer.flowsheets.trace import Trace, trace
 from titer.flowsheets.view import View
 from titer.numerics.errors import SpecificationError, unknown

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from titer.flowsheets.placing import Placement, Setting, place
-from titer.flowsheets.problem import FreeNumber, PhaseTerms, Problem, free_numbers
-from titer.flowsheets.wiring import Wiring, wire_parameters_of_run, wire_run
+from titer.flowsheets.problems.placing import Placement, Setting, place
+from titer.flowsheets.problems.problem import FreeNumber, PhaseTerms, Problem, free_numbers
+from titer.flowsheets.problems.wiring import Wiring, wire_parameters_of_run, wire_run
 from titer.numerics.nlp import (
     Block,
     Nlp,

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from titer.flowsheets.assembly import Assembled, Placement
 from titer.flowsheets.declarations import State
 from titer.flowsheets.lowering import evaluate
+from titer.flowsheets.problems.assembly import Assembled, Placement
+from titer.flowsheets.problems.wiring import starts_block
 from titer.flowsheets.simulation import Source, parameters_of
-from titer.flowsheets.symbol import Symbol
+from titer.flowsheets.symbols.symbol import Symbol
 from titer.flowsheets.terms import Term
-from titer.flowsheets.wiring import starts_block
 from titer.numerics.integrate import Trajectory, consistent_algebraics, outputs
 from titer.numerics.segment import Profile
 from titer.numerics.solution import PhaseResult, Rung, Solution

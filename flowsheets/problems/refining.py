@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from titer.flowsheets.certificate import VIOLATION, nominal_sizes
 from titer.flowsheets.operation import Decided
-from titer.flowsheets.problem import Problem
+from titer.flowsheets.problems.certificate import VIOLATION, nominal_sizes
+from titer.flowsheets.problems.problem import Problem
+from titer.flowsheets.problems.results import moved_ends
+from titer.flowsheets.problems.start import Started
 from titer.flowsheets.profiles import PiecewiseConstant
-from titer.flowsheets.results import moved_ends
 from titer.flowsheets.shapes import pieces_of
 from titer.flowsheets.simulation import parameters_of
-from titer.flowsheets.start import Started
 from titer.numerics.collocation import Points
 from titer.numerics.dae import Array
 from titer.numerics.grid import Grid

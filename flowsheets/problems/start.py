@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from titer.flowsheets.assembly import Assembled, assemble
-from titer.flowsheets.climbing import Reached, climb
-from titer.flowsheets.filling import column_sizes, fill
-from titer.flowsheets.guesses import guessed, nominal_runs
-from titer.flowsheets.ladder import Ladder
-from titer.flowsheets.problem import PhaseTerms, Problem, check_free, free_numbers, phases_of
-from titer.flowsheets.results import read
-from titer.flowsheets.search import Choice, search
+from titer.flowsheets.problems.assembly import Assembled, assemble
+from titer.flowsheets.problems.climbing import Reached, climb
+from titer.flowsheets.problems.filling import column_sizes, fill
+from titer.flowsheets.problems.guesses import guessed, nominal_runs
+from titer.flowsheets.problems.ladder import Ladder
+from titer.flowsheets.problems.problem import PhaseTerms, Problem, check_free, free_numbers, phases_of
+from titer.flowsheets.problems.results import read
+from titer.flowsheets.problems.search import Choice, search
 from titer.numerics.program import Scaling
 from titer.numerics.solution import Solution
 from titer.numerics.solvers import Engine, Fatrop, Ipopt, Outcome

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from titer.flowsheets.symbol import FLOATS, Symbol, SymbolArray, quantity
+from titer.flowsheets.symbols.symbol import FLOATS, Symbol, SymbolArray, quantity
 from titer.numerics.errors import DeclarationError
 
 

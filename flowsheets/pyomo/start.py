@@ -9,8 +9,8 @@ import pyomo.environ as pyo
 from pyomo.dae import DerivativeVar
 
 from titer.flowsheets.declarations import Algebraic, Control, State
-from titer.flowsheets.pyomo_moments import moments_of
-from titer.flowsheets.pyomo_terms import integral_keys, integrand
+from titer.flowsheets.pyomo.moments import moments_of
+from titer.flowsheets.pyomo.terms import integral_keys, integrand
 from titer.numerics.errors import SpecificationError
 from titer.numerics.solution import PhaseResult, Solution
 

@@ -14,17 +14,17 @@ import casadi as ca
 import numpy as np
 
 from titer.flowsheets.declarations import Control, Parameter, State
-from titer.flowsheets.first_instant import from_the_start
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.lowering import Lowered, evaluate
-from titer.flowsheets.measure import DIMENSIONLESS, Measure
 from titer.flowsheets.names import elements_of
 from titer.flowsheets.operation import Operation, operations
+from titer.flowsheets.problems.first_instant import from_the_start
+from titer.flowsheets.problems.sampling import check_samples, homes
 from titer.flowsheets.profiles import Pieces
 from titer.flowsheets.recipe import Free, Recipe
-from titer.flowsheets.sampling import check_samples, homes
 from titer.flowsheets.signals import in_unit
-from titer.flowsheets.symbol import Symbol
+from titer.flowsheets.symbols.measure import DIMENSIONLESS, Measure
+from titer.flowsheets.symbols.symbol import Symbol
 from titer.flowsheets.terms import AtEnd, AtStart, AtTimes, Integral, Path, Sum, Term
 from titer.numerics.errors import NotActiveError, SpecificationError, unknown
 from titer.numerics.grid import Grid

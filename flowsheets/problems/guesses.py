@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from titer.flowsheets.assembly import Assembled, Placement
-from titer.flowsheets.filling import fill
-from titer.flowsheets.ladder import Ladder
 from titer.flowsheets.operation import Decided, Duration, Operation, middle
-from titer.flowsheets.problem import PhaseTerms, Problem, Run, free_numbers
+from titer.flowsheets.problems.assembly import Assembled, Placement
+from titer.flowsheets.problems.filling import fill
+from titer.flowsheets.problems.ladder import Ladder
+from titer.flowsheets.problems.problem import PhaseTerms, Problem, Run, free_numbers
 from titer.flowsheets.simulation import StoppedRunError, run_operations
 from titer.numerics.errors import SolveError, SpecificationError
 from titer.numerics.solution import PhaseResult, Solution
@@ -134,7 +134,10 @@ def _random(operation: Operation, rng: np.random.Generator) -> Operation:
         if rng.random() < 0.5:
             edges = source.pieces.edges(operation.duration.guess, not operation.duration.free)
             count = len(edges) - (0 if source.pieces.linear else 1)
-        levels = np.array([_anywhere(before, source.lower, source.upper, rng) for _ in range(count)])
+        upper = source.upper
+        if source.lower == 0.0 and np.isfinite(upper):  # a feed may be best far below the most it can be
+            upper *= 100.0 ** -rng.random()
+        levels = np.array([_anywhere(before, source.lower, upper, rng) for _ in range(count)])
         return float(levels[0]) if count == 1 else levels
 
     def duration(d: Duration) -> float:
@@ -160,7 +163,9 @@ def _within(lower: float, upper: float, share: float) -> float:
 
 
 def _shifted(guess: float, lower: float, upper: float) -> float:
-    """A value away from the guess: in the other half of the bounds, or 20 % off."""
+    """A value away from the guess: in the other half of the bounds, of another magnitude above zero, or 20 % off."""
+    if lower == 0.0 and np.isfinite(upper):
+        return 0.02 * upper if guess >= 0.05 * upper else 0.5 * upper
     if np.isfinite(lower) and np.isfinite(upper):
         return _within(lower, upper, 0.25 if guess >= middle(lower, upper) else 0.75)
     return float(np.clip(1.2 * guess, lower, upper))

@@ -10,9 +10,9 @@ from typing import Any
 
 import pyomo.environ as pyo
 
-from titer.flowsheets.measure import DIMENSIONLESS, Measure
-from titer.flowsheets.reading import ELEMENTARY, Reading
-from titer.flowsheets.symbol import Symbol
+from titer.flowsheets.symbols.measure import DIMENSIONLESS, Measure
+from titer.flowsheets.symbols.reading import ELEMENTARY, Reading
+from titer.flowsheets.symbols.symbol import Symbol
 
 # As in titer's own registry; those that Pyomo's knows already keep its definition.
 _OWN = {

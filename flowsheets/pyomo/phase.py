@@ -19,13 +19,13 @@ from pyomo.dae import ContinuousSet, DerivativeVar
 
 from titer.flowsheets.declarations import Algebraic, Control, Expression, Inlet, Outlet, Parameter, State
 from titer.flowsheets.flowsheet import Flowsheet
-from titer.flowsheets.measure import DIMENSIONLESS
 from titer.flowsheets.names import element
 from titer.flowsheets.operation import Decided
-from titer.flowsheets.pyomo_moments import Moments, PhasePlan, Place, moments_of
-from titer.flowsheets.pyomo_reading import converted, raw, unit_of
+from titer.flowsheets.pyomo.moments import Moments, PhasePlan, Place, moments_of
+from titer.flowsheets.pyomo.reading import converted, raw, unit_of
 from titer.flowsheets.returned import with_parts
 from titer.flowsheets.scalar import Scalar
+from titer.flowsheets.symbols.measure import DIMENSIONLESS
 from titer.flowsheets.trace import port_scalars
 from titer.flowsheets.unit import Unit
 

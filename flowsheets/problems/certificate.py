@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from titer.flowsheets.climbing import RELAXATION
 from titer.flowsheets.declarations import State
 from titer.flowsheets.flowsheet import Flowsheet
-from titer.flowsheets.problem import PhaseTerms, Placed
-from titer.flowsheets.results import moved_ends
+from titer.flowsheets.problems.climbing import RELAXATION
+from titer.flowsheets.problems.problem import PhaseTerms, Placed
+from titer.flowsheets.problems.results import moved_ends
+from titer.flowsheets.problems.start import Started
 from titer.flowsheets.simulation import StoppedRunError, parameters_of, run_operations
-from titer.flowsheets.start import Started
 from titer.flowsheets.terms import AtTimes
 from titer.numerics.integrate import Trajectory
 from titer.numerics.solution import Certificate, PhaseResult, Solution

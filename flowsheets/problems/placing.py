@@ -9,9 +9,9 @@ import casadi as ca
 import numpy as np
 
 from titer.flowsheets.operation import Decided, Operation
-from titer.flowsheets.problem import PhaseTerms, Placed
+from titer.flowsheets.problems.problem import PhaseTerms, Placed
+from titer.flowsheets.problems.sampling import CLOSE
 from titer.flowsheets.profiles import PiecewiseLinear
-from titer.flowsheets.sampling import CLOSE
 from titer.flowsheets.shapes import given_shape
 from titer.flowsheets.signals import Signal
 from titer.flowsheets.terms import AtTimes

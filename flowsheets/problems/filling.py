@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from titer.flowsheets.assembly import Assembled, Placement
 from titer.flowsheets.declarations import State
 from titer.flowsheets.operation import Decided
+from titer.flowsheets.problems.assembly import Assembled, Placement
+from titer.flowsheets.problems.wiring import starts_block
 from titer.flowsheets.simulation import parameters_of
-from titer.flowsheets.wiring import starts_block
 from titer.numerics.dae import sizes_of
 from titer.numerics.solution import PhaseResult
 

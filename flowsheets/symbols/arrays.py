@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from titer.flowsheets.measure import DIMENSIONLESS, Measure
-from titer.flowsheets.reading import ELEMENTARY, FLOATS
+from titer.flowsheets.symbols.measure import DIMENSIONLESS, Measure
+from titer.flowsheets.symbols.reading import ELEMENTARY, FLOATS
 from titer.numerics.errors import DeclarationError
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from titer.flowsheets.measure import Measure
+from titer.flowsheets.symbols.measure import Measure
 
 ELEMENTARY = (
     *("exp", "expm1", "log", "log2", "log10", "log1p", "sqrt", "cbrt", "sin", "cos", "tan"),

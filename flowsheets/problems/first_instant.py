@@ -13,7 +13,7 @@ from titer.flowsheets.operation import Operation
 from titer.numerics.errors import SpecificationError
 
 if TYPE_CHECKING:
-    from titer.flowsheets.problem import Placed, Run
+    from titer.flowsheets.problems.problem import Placed, Run
 
 
 def from_the_start(

@@ -10,8 +10,8 @@ import numpy as np
 
 from titer.flowsheets.declarations import Parameter, State
 from titer.flowsheets.operation import Decided
-from titer.flowsheets.placing import Placement, total_name, widened
-from titer.flowsheets.problem import FreeNumber, PhaseTerms, Placed, Problem
+from titer.flowsheets.problems.placing import Placement, total_name, widened
+from titer.flowsheets.problems.problem import FreeNumber, PhaseTerms, Placed, Problem
 from titer.flowsheets.profiles import PiecewiseLinear
 from titer.numerics.nlp import (
     Block,

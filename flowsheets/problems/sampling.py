@@ -12,7 +12,7 @@ from titer.flowsheets.terms import AtTimes
 from titer.numerics.errors import SpecificationError
 
 if TYPE_CHECKING:
-    from titer.flowsheets.problem import Run
+    from titer.flowsheets.problems.problem import Run
 
 CLOSE = 1e-9  # fraction of a phase within which a time is its start or its end
 

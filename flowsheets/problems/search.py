@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from titer.flowsheets.assembly import Assembled
-from titer.flowsheets.climbing import Reached, climb
-from titer.flowsheets.guesses import elsewhere
-from titer.flowsheets.ladder import Ladder
 from titer.flowsheets.operation import Decided
-from titer.flowsheets.problem import PhaseTerms, Problem
+from titer.flowsheets.problems.assembly import Assembled
+from titer.flowsheets.problems.climbing import Reached, climb
+from titer.flowsheets.problems.guesses import elsewhere
+from titer.flowsheets.problems.ladder import Ladder
+from titer.flowsheets.problems.problem import PhaseTerms, Problem
 from titer.flowsheets.simulation import StoppedRunError
 from titer.numerics.nlp import Array
 from titer.numerics.program import Scaling

@@ -2,7 +2,7 @@
 
 `solve_pyomo(model)` solves it. What is where:
 
-    model.phase["react"].reactor.T[tau]     see `titer.flowsheets.pyomo_phase`
+    model.phase["react"].reactor.T[tau]     see `titer.flowsheets.pyomo.phase`
     model.phase["react"].link               what a phase takes over from the one before
     model.plant.reactor.k0_1                parameters, fixed unless they are decided
     model.objective, model.total            the objective; limits on integrals over several phases
@@ -18,20 +18,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyomo.environ as pyo
 
-from titer.flowsheets.assembly import Placement, assemble
 from titer.flowsheets.declarations import State
 from titer.flowsheets.flowsheet import Flowsheet
-from titer.flowsheets.guesses import nominal_runs
-from titer.flowsheets.ladder import Ladder
 from titer.flowsheets.names import elements_of
-from titer.flowsheets.nl import NlOutcome, solve_pyomo
-from titer.flowsheets.problem import Problem, Run, free_numbers, phases_of
+from titer.flowsheets.problems.assembly import Placement, assemble
+from titer.flowsheets.problems.guesses import nominal_runs
+from titer.flowsheets.problems.ladder import Ladder
+from titer.flowsheets.problems.problem import Problem, Run, free_numbers, phases_of
 from titer.flowsheets.profiles import Pieces
-from titer.flowsheets.pyomo_links import decide_parameters, link
-from titer.flowsheets.pyomo_moments import PhasePlan, moments_of
-from titer.flowsheets.pyomo_phase import add_phase, add_plant
-from titer.flowsheets.pyomo_start import initialize
-from titer.flowsheets.pyomo_terms import (
+from titer.flowsheets.pyomo.links import decide_parameters, link
+from titer.flowsheets.pyomo.moments import PhasePlan, moments_of
+from titer.flowsheets.pyomo.nl import NlOutcome, solve_pyomo
+from titer.flowsheets.pyomo.phase import add_phase, add_plant
+from titer.flowsheets.pyomo.start import initialize
+from titer.flowsheets.pyomo.terms import (
     add_objective,
     add_terms,
     add_totals,

@@ -10,10 +10,10 @@ import pyomo.environ as pyo
 from pyomo.dae import DerivativeVar
 
 from titer.flowsheets.lowering import evaluate
-from titer.flowsheets.measure import DIMENSIONLESS
-from titer.flowsheets.problem import Placed
-from titer.flowsheets.pyomo_moments import Moments, moments_of
-from titer.flowsheets.pyomo_reading import PYOMO, plain, raw
+from titer.flowsheets.problems.problem import Placed
+from titer.flowsheets.pyomo.moments import Moments, moments_of
+from titer.flowsheets.pyomo.reading import PYOMO, plain, raw
+from titer.flowsheets.symbols.measure import DIMENSIONLESS
 from titer.flowsheets.terms import AtTimes
 
 

@@ -11,15 +11,15 @@ import pyomo.environ as pyo
 
 from titer.flowsheets.declarations import Parameter, State
 from titer.flowsheets.lowering import condition, evaluate
-from titer.flowsheets.measure import DIMENSIONLESS
 from titer.flowsheets.names import elements_of
 from titer.flowsheets.operation import Decided
-from titer.flowsheets.problem import FreeNumber
+from titer.flowsheets.problems.problem import FreeNumber
 from titer.flowsheets.profiles import PiecewiseLinear
-from titer.flowsheets.pyomo_moments import Moments, Place, moments_of
-from titer.flowsheets.pyomo_reading import PYOMO, raw
+from titer.flowsheets.pyomo.moments import Moments, Place, moments_of
+from titer.flowsheets.pyomo.reading import PYOMO, raw
 from titer.flowsheets.recipe import Reaches
-from titer.flowsheets.symbol import Symbol
+from titer.flowsheets.symbols.measure import DIMENSIONLESS
+from titer.flowsheets.symbols.symbol import Symbol
 
 
 def link(block: Any, previous: Any, where: dict[str, Any], numbers: Mapping[str, FreeNumber]) -> None:

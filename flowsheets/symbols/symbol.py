@@ -17,9 +17,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from titer.flowsheets.arrays import Element, SymbolArray, each, refuse_kink, symbol_array
-from titer.flowsheets.measure import DIMENSIONLESS, Measure
-from titer.flowsheets.reading import CASADI, ELEMENTARY, FLOATS, Reading
+from titer.flowsheets.symbols.arrays import Element, SymbolArray, each, refuse_kink, symbol_array
+from titer.flowsheets.symbols.measure import DIMENSIONLESS, Measure
+from titer.flowsheets.symbols.reading import CASADI, ELEMENTARY, FLOATS, Reading
 from titer.numerics.errors import DeclarationError
 
 # The one door to symbols: other files import all of these from here.
