@@ -232,8 +232,8 @@ def _jumps(segment: Segment, ends: Array) -> list[_Jumps]:
         if held:
             groups.setdefault(tuple(held), []).append(element)
     found = []
-    for held, elements in groups.items():
-        paths = tuple(segment.paths[k] for k in held)
+    for chosen, elements in groups.items():
+        paths = tuple(segment.paths[k] for k in chosen)
         found.append(_Jumps(np.array(elements), paths, any(_columns_read(p.function, 0, 2) for p in paths)))
     return found
 

@@ -45,8 +45,8 @@ def fill(assembled: Assembled, nominal: Sequence[Sequence[PhaseResult]], numbers
                 local = block.ports[port][len(placement.dae.states) :][: len(t.z)]
                 put(np.where(local >= 0, cells[local], -1), t.z[:, at])
             jumped = block.ports["jumped"]
-            at = block.own.labels.tau[jumped[0]] if jumped.size else np.zeros(0)
-            put(cells[jumped], _interpolated(t.tau, t.z, np.minimum(at + 1e-9, 1.0)))  # right of the jump
+            instants = block.own.labels.tau[jumped[0]] if jumped.size else np.zeros(0)
+            put(cells[jumped], _interpolated(t.tau, t.z, np.minimum(instants + 1e-9, 1.0)))  # right of the jump
             for name, (_, values) in placement.shapes.items():
                 put(cells[block.slot(f"input:{name}").cells], values)
             if placement.transcribed.segment.movable is not None:
