@@ -18,6 +18,7 @@ from titer.flowsheets.problems.assembly import Assembled, assemble
 from titer.flowsheets.problems.climbing import Reached, climb
 from titer.flowsheets.problems.filling import column_sizes, fill
 from titer.flowsheets.problems.guesses import guessed, nominal_runs
+from titer.flowsheets.problems.influence import check_objective
 from titer.flowsheets.problems.ladder import Ladder
 from titer.flowsheets.problems.problem import PhaseTerms, Problem, check_free, free_numbers, phases_of
 from titer.flowsheets.problems.results import read
@@ -66,6 +67,7 @@ def start(
     free_numbers(problem.plant, problem.free)  # complain of what is free before complaining of what is missing
     terms = [phases_of(run, problem.free) for run in problem.runs]
     check_free(problem.runs[0], problem.free, terms[0])
+    check_objective(problem, terms)
     ladder.climbed("structure", _counted(terms))
     given = _per_run(start_from, len(problem.runs))
     nominal = nominal_runs(problem, terms, given, ladder)

@@ -305,6 +305,30 @@ def test_the_start_report_names_its_rungs():
     assert plan.stats["starts_agree"]
 
 
+def test_an_objective_that_no_decision_reaches_is_refused():
+    """x_1 of another unit does not know this unit's temperature, nor does a number."""
+    other = Ray("other")
+    both = Flowsheet(ray, other)
+    for objective in (AtEnd(lambda v: v.other.x_2), Integral(lambda v: v.other.x_1), AtEnd(lambda v: 3.0)):
+        with pytest.raises(SpecificationError, match="the objective depends on no decision"):
+            optimize(
+                both,
+                Recipe(Phase("react", 1.0)),
+                {ray.T: PiecewiseConstant(2)},
+                maximize=objective,
+                inputs={other.T: 340.0},
+            )
+    plan = optimize(  # a free duration reaches it
+        both,
+        Recipe(Phase("react", Free(0.5, 0.1, 1.0))),
+        {ray.T: PiecewiseConstant(2)},
+        maximize=AtEnd(lambda v: v.other.x_2),
+        inputs={other.T: 340.0},
+        grid=Grid(10),
+    )
+    assert plan.status.ok
+
+
 @pytest.mark.parametrize(
     ("more", "text"),
     [

@@ -1,0 +1,101 @@
+"""Does an objective depend on any decision? Decisions are followed through the structure of the equations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from titer.flowsheets.names import elements_of
+from titer.flowsheets.operation import Decided
+from titer.flowsheets.problems.problem import PhaseTerms, Placed, Problem
+from titer.numerics.errors import SpecificationError
+
+Array = np.ndarray
+_TIME, _STATES, _ALGEBRAICS, _INPUTS, _PARAMETERS = range(5)
+
+
+def check_objective(problem: Problem, terms: Sequence[Sequence[PhaseTerms]]) -> None:
+    """An objective that no decision reaches is a mistake. Raises SpecificationError, saying what it reads."""
+    read: set[str] = set()
+    if any(_reached(problem, phases, read) for phases in terms):
+        return
+    free = [str(each) for name in problem.free for each in elements_of(name)]
+    decided = ", ".join(free) or "the durations"
+    raise SpecificationError(
+        f"the objective depends on no decision: it reads {', '.join(sorted(read)) or 'nothing that moves'}, "
+        f"which {decided} cannot change.\n"
+        f"  Let it read what the decisions act on, or decide something that acts on it."
+    )
+
+
+def _reached(problem: Problem, phases: Sequence[PhaseTerms], read: set[str]) -> bool:
+    """Whether some term of a run's objective reads what a decision moves; `read` collects what they read."""
+    free = {str(each) for name in problem.free for each in elements_of(name)}
+    moved = set(free)  # names of states, parameters and inputs that decisions move
+    time_moves = False
+    for phase in phases:
+        operation, dae = phase.operation, phase.operation.lowered.dae
+        for name, value in operation.resets.items():
+            if isinstance(value, float):
+                moved.discard(name)
+        x = np.array([v.name in moved for v in dae.states], dtype=bool)
+        p = np.array([v.name in moved for v in dae.parameters], dtype=bool)
+        u = np.array([isinstance(s, Decided) for s in operation.inputs], dtype=bool)
+        free_duration = operation.duration.free
+        x, z = _closure(phase, x, u, p, time_moves, free_duration)
+        flags = {_STATES: x, _ALGEBRAICS: z, _INPUTS: u, _PARAMETERS: p}
+        moving_time = time_moves or free_duration
+        objective = [t for t in (*phase.at_start, *phase.at_end, *phase.integrals, *phase.samples) if t.weight]
+        names = {_STATES: dae.states, _ALGEBRAICS: dae.algebraics, _INPUTS: dae.inputs, _PARAMETERS: dae.parameters}
+        for placed in objective:
+            if (free_duration and placed in phase.integrals) or _reads(placed, flags, moving_time):
+                return True
+            for argument, variables in names.items():
+                read |= {variables[j].name for j in _columns(placed, argument)}
+        time_moves = moving_time
+        moved |= {v.name for v, flag in zip(dae.states, x, strict=True) if flag}
+    return False
+
+
+def _closure(
+    phase: PhaseTerms, x: Array, u: Array, p: Array, time_moves: bool, free_duration: bool
+) -> tuple[Array, Array]:
+    """States and algebraics that decisions reach in a phase: through rates, equations, and how long it lasts."""
+    function = phase.operation.lowered.dae.function
+    rates = [_pattern(function, 0, i) for i in range(5)]
+    zeros = [_pattern(function, 1, i) for i in range(5)]
+    z = np.zeros(zeros[_ALGEBRAICS].shape[1], dtype=bool)
+    clock = np.array([time_moves or free_duration])
+    if free_duration:  # how long a phase lasts moves every state that has a rate
+        x = x | np.any(np.concatenate(list(rates), axis=1), axis=1)
+    while True:
+        inputs = (clock, x, z, u, p)
+        touched = np.zeros(zeros[0].shape[0], dtype=bool)
+        for pattern, flags in zip(zeros, inputs, strict=True):
+            touched |= pattern @ flags
+        z_new = z | (zeros[_ALGEBRAICS].T @ touched)
+        x_new = x.copy()
+        for pattern, flags in zip(rates, (clock, x, z_new, u, p), strict=True):
+            x_new |= pattern @ flags
+        if np.array_equal(x_new, x) and np.array_equal(z_new, z):
+            return x, z
+        x, z = x_new, z_new
+
+
+def _reads(placed: Placed, flags: Mapping[int, Array], time_moves: bool) -> bool:
+    if time_moves and len(_columns(placed, _TIME)):
+        return True
+    return any(bool(flags[argument][_columns(placed, argument)].any()) for argument in flags)
+
+
+def _columns(placed: Placed, argument: int) -> Array:
+    return np.unique(np.array(placed.function.jac_sparsity(0, argument).get_col(), dtype=int))
+
+
+def _pattern(function, output: int, argument: int) -> Array:  # type: ignore[no-untyped-def]
+    sparsity = function.jac_sparsity(output, argument)
+    dense = np.zeros(sparsity.shape, dtype=bool)
+    rows, columns = sparsity.get_triplet()
+    dense[np.array(rows, dtype=int), np.array(columns, dtype=int)] = True
+    return dense
