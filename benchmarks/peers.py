@@ -173,7 +173,7 @@ def gekko(
 
 
 def casadi_by_hand(elements: int, pieces: int | None = None, degree: int = 3) -> Timed:
-    """Solve by a collocation written for this one problem, as a specialist would: a lower bound."""
+    """Solve by a collocation written for this one problem, as a specialist would: a yardstick."""
     import casadi
 
     started = perf_counter()

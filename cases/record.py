@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import math
 import os
-import platform
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from titer.flowsheets.reporting.provenance import versions
 from titer.numerics.errors import DeclarationError
 
-RECORDED = ("titer", "casadi", "numpy", "pandas", "pyomo")
+__all__ = ["atomically", "plain", "versions", "write_json"]
 
 
 def plain(value: Any, where: str = "facts") -> Any:
@@ -42,11 +41,6 @@ def plain(value: Any, where: str = "facts") -> Any:
     )
 
 
-def versions() -> dict[str, str]:
-    """Say which Python and which packages are in use, without importing them."""
-    return {"python": platform.python_version()} | {package: _version(package) for package in RECORDED}
-
-
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file that is either the old one or the new one, whole."""
     text = json.dumps(plain(content), indent=2, allow_nan=False) + "\n"
@@ -61,10 +55,3 @@ def atomically(path: Path, write: Callable[[Path], object]) -> None:
         neighbour.replace(path)
     finally:
         neighbour.unlink(missing_ok=True)
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"

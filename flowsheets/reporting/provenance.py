@@ -15,7 +15,7 @@ from titer.flowsheets.declared import Declared
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.numerics.solution import Solution
 
-PACKAGES = ("titer", "casadi", "numpy", "scipy", "pandas", "pint", "matplotlib")
+PACKAGES = ("titer", "casadi", "numpy", "scipy", "pandas", "pint", "matplotlib", "pyomo")
 
 
 def versions() -> dict[str, str]:
