@@ -76,7 +76,7 @@ def test_a_run_that_holds_writes_results_and_pictures(tmp_path: Path) -> None:
     }
     assert results["facts"] == {"quick": True}
     assert results["notes"] == ["The stop time matters more than the profile."]
-    assert set(results["versions"]) == {"titer", "casadi", "numpy", "pandas", "pyomo", "python"}
+    assert {"titer", "casadi", "numpy", "pandas", "pyomo", "python"} <= set(results["versions"])
     assert results["seconds"] > 0
     assert datetime.fromisoformat(results["date"]).tzinfo is not None
     assert results["pictures"] == ["ready.png", "drawn_later.png"]
