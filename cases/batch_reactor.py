@@ -262,7 +262,8 @@ def notes(study: Study) -> tuple[str, ...]:
     changes = ", ".join(f"{-study.lost(batch):+.0f}" for batch in late.values())
     return (
         f"Best batch: stop at {best.minutes:.1f} min with {best.c_B:.4f} mol/L of B and {best.c_C:.4f} mol/L of C, "
-        f"{best.margin:.0f} EUR. Raising the limit of C by 0.01 mol/L would be worth {max(study.looser, 0.0):.0f} EUR.",
+        f"{best.margin:.0f} EUR. Raising the limit of C by all of 0.01 mol/L would be worth "
+        f"{max(study.looser, 0.0):.0f} EUR; its first small step is worth more, as the price below says.",
         f"The profile, hot first and colder as B builds up, earns {constant:.0f} EUR a batch more than the best "
         f"constant jacket and {isothermal:.0f} EUR more than a batch that is ideally isothermal.",
         f"A stop {', '.join(map(str, late))} min late changes the margin by {changes} EUR, and leaves up to "

@@ -76,7 +76,7 @@ class Dependence:
         return (
             f"What the margin depends on: {first} ({change[first]:+.0f} EUR for 1 % more) and {second} "
             f"({change[second]:+.0f} EUR), before all else; these two must be known best. "
-            f"Raising limits is worth {prices}.",
+            f"The first small step of raising limits is worth {prices}.",
         )
 
 

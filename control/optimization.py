@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from titer.flowsheets.flowsheet import Flowsheet
-from titer.flowsheets.problems.problem import Problem, Run
+from titer.flowsheets.problems.placing import Placement
+from titer.flowsheets.problems.problem import Placed, Problem, Run
 from titer.flowsheets.problems.solving import solve
 from titer.flowsheets.problems.start import Started
 from titer.flowsheets.recipe import Recipe
@@ -16,7 +17,7 @@ from titer.flowsheets.terms import AtTimes, Sum, Term, as_sum, check_constraints
 from titer.numerics.errors import SolveError, SpecificationError
 from titer.numerics.grid import Grid
 from titer.numerics.solution import Solution
-from titer.numerics.solvers import Fatrop, Ipopt
+from titer.numerics.solvers import Fatrop, Ipopt, Status
 
 
 def optimize(
@@ -53,6 +54,8 @@ def optimize(
     before any solve, SolveError (with the unfinished `solution`) after a failed one; `strict=False` returns the failed
     solution instead. Method: simultaneous collocation (Biegler, Nonlinear Programming, SIAM 2010), by IPOPT or fatrop.
     """
+    if starts is not None and (isinstance(starts, bool) or not isinstance(starts, int) or starts < 1):
+        raise SpecificationError(f"optimize: starts must be a whole number of at least 1, or None, got {starts!r}.")
     if refine is not None and not (isinstance(refine, float) and 1e-10 <= refine < 1.0):
         raise SpecificationError(
             f"optimize: refine must be a replay deviation from 1e-10 to below 1, such as 1e-6, got {refine!r}."
@@ -99,21 +102,38 @@ def optimization_problem(
 
 
 def _complaint(started: Started, solution: Solution) -> str:
-    """What a failed solve says: its status, the limits that its decisions miss when they are run, the worst rows by
-    name."""
-    lines = [f"the problem was not solved: {solution.status.value}."]
+    """What a failed solve says: which limit its decisions miss, what to do, and the worst rows by name."""
     certificate = solution.certificate
     missed = {} if certificate is None else {k: v for k, v in certificate.violation.items() if v > 1e-9}
+    known = {p.term.label(): p for phases in started.assembled.runs for place in phases for p in _limited(place)}
+    lines = []
     for name in sorted(missed, key=lambda k: -missed[k])[:3]:
-        lines.append(f"  missed when its decisions are run: {name}, by {missed[name]:.3g}")
+        unit, limits = "", ""
+        if name in known:
+            unit = known[name].measure.label if known[name].measure.names else ""
+            limits = f" (limits {known[name].lower:g} to {known[name].upper:g} {unit}".rstrip() + ")"
+        lines.append(f"{name}{limits}, missed by {missed[name]:.3g} {unit}".rstrip())
+    text = f"the problem was not solved: {solution.status.value}."
+    if lines and solution.status is Status.INFEASIBLE:
+        text = (
+            f"no decisions were found that meet {lines[0]}.\n"
+            f"  {solution.status.value}. Relax this limit or another one, free more, or allow more time."
+        )
+    elif solution.status is Status.DIVERGED:
+        text += "\n  Give every decided control, duration and parameter finite bounds."
+    text += "".join(f"\n  missed when its decisions are run: {line}" for line in lines)
     times, clock = {}, 0.0
     for phase in solution.phases:
         times[phase.name] = (clock, phase.trajectory.duration)
         clock += phase.trajectory.duration
     for name, amount in worst_rows(started, times):
-        lines.append(f"  largest residual: {name}, {amount:.3g} (scaled)")
-    lines.append("  The unfinished solution is in error.solution; its start_report says what was tried.")
-    return "\n".join(lines)
+        text += f"\n  largest residual: {name}, {amount:.3g} (scaled)"
+    return text + "\n  The unfinished solution is in error.solution; its start_report says what was tried."
+
+
+def _limited(placement: Placement) -> tuple[Placed, ...]:
+    terms = placement.terms
+    return (*terms.paths, *terms.at_start, *terms.at_end, *terms.totals)
 
 
 def worst_rows(started: Started, times: Mapping[str, tuple[float, float]], most: int = 3) -> list[tuple[str, float]]:

@@ -42,6 +42,9 @@ class Front:
     solutions: tuple[Solution, ...]
     failed: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return f"front of {len(self.values)} points\n{self.table()}"
+
     def table(self) -> pd.DataFrame:
         """One row per point, along the first aim."""
         import pandas as pd

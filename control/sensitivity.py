@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = np.ndarray
-_WORTHLESS = 1e-7  # scaled multiplier below which a limit has no price
+_WORTHLESS = 1e-5  # scaled multiplier below which a limit has no price
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,9 @@ class Sensitivity:
     duration: dict[str, Array]
     trajectories: dict[str, Array]
     weakly_active: int
+
+    def __repr__(self) -> str:
+        return f"sensitivity of {self.plan!r}\n{self.table()}"
 
     @property
     def one_percent(self) -> Array:

@@ -17,7 +17,7 @@ from titer.flowsheets.shapes import Shapes, cut, given_shape, pieces_of
 from titer.numerics.dae import Variable
 from titer.numerics.errors import SolveError, SpecificationError
 from titer.numerics.integrate import IntegrationError, Trajectory, integrate
-from titer.numerics.solution import PhaseResult, Rung, Solution
+from titer.numerics.solution import PhaseResult, Rung, Solution, StartReport
 from titer.numerics.solvers import Status
 
 Array = np.ndarray
@@ -288,7 +288,7 @@ def _solution(source: Source, strict: bool, run: Callable[[], tuple[PhaseResult,
         values=dict(source.plant.values),
         status=status,
         stats={"seconds_total": seconds},
-        start_report=(Rung("simulation", seconds, message.partition("\n")[0] or "complete"),),
+        start_report=StartReport([Rung("simulation", seconds, message.partition("\n")[0] or "complete")]),
         message=message,
         source=source,
     )

@@ -14,7 +14,7 @@ from titer.numerics.dae import Array
 from titer.numerics.errors import SpecificationError
 from titer.numerics.integrate import Trajectory
 from titer.numerics.segment import Profile
-from titer.numerics.solution import Certificate, PhaseResult, Rung, Solution
+from titer.numerics.solution import Certificate, PhaseResult, Rung, Solution, StartReport
 from titer.numerics.solvers import Status
 
 _FORMAT = 1
@@ -83,7 +83,7 @@ def _solution(facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> Solution
         objective=facts["objective"],
         decided=facts["decided"],
         stats=facts["stats"],
-        start_report=tuple(Rung(*rung) for rung in facts["start_report"]),
+        start_report=StartReport(Rung(*rung) for rung in facts["start_report"]),
         certificate=certificate,
         message=facts["message"],
     )

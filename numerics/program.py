@@ -244,6 +244,8 @@ def _nonzeros(matrix: ca.SX | ca.MX) -> ca.SX | ca.MX:
 
 def _accumulate(values: ca.MX, keep: Array, at: Array, size: int) -> ca.MX:
     """A dense vector (size) with values[keep] added at `at`."""
+    if not len(at):
+        return ca.MX.zeros(size, 1)
     if len(np.unique(at)) == len(at):  # nothing repeats: a gather from the values with a zero behind them
         source = np.full(size, values.numel(), dtype=int)
         source[at] = keep

@@ -61,6 +61,15 @@ class Rung:
     result: str
 
 
+class StartReport(tuple[Rung, ...]):
+    """The rungs of the start ladder; printed, a line each."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "\n".join(f"{rung.seconds:8.3f} s  {rung.name}: {rung.result}" for rung in self)
+
+
 @dataclass(frozen=True, eq=False)
 class Certificate:
     """How far an optimum can be trusted; `ok` says whether all of it holds to the tolerances of its solve.
@@ -120,7 +129,7 @@ class Solution:
     objective: float = float("nan")
     decided: Mapping[str, float] = field(default_factory=dict)
     stats: Mapping[str, Any] = field(default_factory=dict)
-    start_report: tuple[Rung, ...] = ()
+    start_report: StartReport = field(default_factory=StartReport)
     certificate: Certificate | None = None
     message: str = ""
     source: Any = None

@@ -43,19 +43,47 @@ def _reached(problem: Problem, phases: Sequence[PhaseTerms], read: set[str]) -> 
         p = np.array([v.name in moved for v in dae.parameters], dtype=bool)
         u = np.array([isinstance(s, Decided) for s in operation.inputs], dtype=bool)
         free_duration = operation.duration.free
+        first = {_STATES: x, _ALGEBRAICS: _algebraics(phase, x, u, p, time_moves), _INPUTS: u, _PARAMETERS: p}
+        if any(_reads(placed, first, time_moves) for placed in phase.at_start if placed.weight):
+            return True
         x, z = _closure(phase, x, u, p, time_moves, free_duration)
         flags = {_STATES: x, _ALGEBRAICS: z, _INPUTS: u, _PARAMETERS: p}
         moving_time = time_moves or free_duration
-        objective = [t for t in (*phase.at_start, *phase.at_end, *phase.integrals, *phase.samples) if t.weight]
+        objective = [t for t in (*phase.at_end, *phase.integrals, *phase.samples) if t.weight]
         names = {_STATES: dae.states, _ALGEBRAICS: dae.algebraics, _INPUTS: dae.inputs, _PARAMETERS: dae.parameters}
         for placed in objective:
-            if (free_duration and placed in phase.integrals) or _reads(placed, flags, moving_time):
+            lasts = free_duration and placed in phase.integrals and _is_something(placed)
+            if lasts or _reads(placed, flags, moving_time):
                 return True
+        for placed in (*(t for t in phase.at_start if t.weight), *objective):
             for argument, variables in names.items():
                 read |= {variables[j].name for j in _columns(placed, argument)}
         time_moves = moving_time
         moved |= {v.name for v, flag in zip(dae.states, x, strict=True) if flag}
     return False
+
+
+def _is_something(placed: Placed) -> bool:
+    """Whether an integrand is other than zero: then it matters how long it is integrated."""
+    function = placed.function
+    if any(function.jac_sparsity(0, i).nnz() for i in range(5)):
+        return True
+    point = [np.zeros(function.numel_in(i)) for i in range(5)]
+    return float(function(*point)) != 0.0
+
+
+def _algebraics(phase: PhaseTerms, x: Array, u: Array, p: Array, time_moves: bool) -> Array:
+    """Algebraics that decisions reach at the first instant of a phase."""
+    zeros = [_pattern(phase.operation.lowered.dae.function, 1, i) for i in range(5)]
+    z = np.zeros(zeros[_ALGEBRAICS].shape[1], dtype=bool)
+    while True:
+        touched = np.zeros(zeros[0].shape[0], dtype=bool)
+        for pattern, flags in zip(zeros, (np.array([time_moves]), x, z, u, p), strict=True):
+            touched |= pattern @ flags
+        further = z | (zeros[_ALGEBRAICS].T @ touched)
+        if np.array_equal(further, z):
+            return z
+        z = further
 
 
 def _closure(

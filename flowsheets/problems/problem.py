@@ -17,7 +17,7 @@ from titer.flowsheets.declarations import Control, Parameter, State
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.lowering import Lowered, evaluate
 from titer.flowsheets.names import elements_of
-from titer.flowsheets.operation import Operation, operations
+from titer.flowsheets.operation import Decided, Operation, operations
 from titer.flowsheets.problems.first_instant import from_the_start
 from titer.flowsheets.problems.sampling import check_samples, homes
 from titer.flowsheets.profiles import Pieces
@@ -284,11 +284,23 @@ def _only_reads_held(lowered: Lowered, placed: Placed) -> bool:
 
 
 def _check_that_free_inputs_act(planned: Sequence[Operation], free: Mapping[str, Any]) -> None:
-    names = {v.name for operation in planned for v in operation.lowered.dae.inputs}
+    pairs = [
+        (v.name, source)
+        for operation in planned
+        for v, source in zip(operation.lowered.dae.inputs, operation.inputs, strict=True)
+    ]
+    names = {name for name, _ in pairs}
+    decided = {name for name, source in pairs if isinstance(source, Decided)}
     for name, value in free.items():
         for each in elements_of(name):
-            if isinstance(value, Pieces) and str(each) not in names:
-                raise SpecificationError(f"free: {each} is decided, but its unit operation is active in no phase.")
+            if not isinstance(value, Pieces) or str(each) in decided:
+                continue
+            if str(each) in names:
+                raise SpecificationError(
+                    f"free: {each} is decided, but every phase fixes it or gives it a trajectory of its own.\n"
+                    f"  Leave it out of Phase(fixed={{...}}) or Phase(inputs={{...}}) where it is to be decided."
+                )
+            raise SpecificationError(f"free: {each} is decided, but its unit operation is active in no phase.")
 
 
 def _check_that_starts_are_decided_once(first: Operation, free: Mapping[str, Any]) -> None:

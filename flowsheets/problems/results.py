@@ -16,7 +16,7 @@ from titer.flowsheets.symbols.symbol import Symbol
 from titer.flowsheets.terms import Term
 from titer.numerics.integrate import Trajectory, consistent_algebraics, outputs
 from titer.numerics.segment import Profile
-from titer.numerics.solution import PhaseResult, Rung, Solution
+from titer.numerics.solution import PhaseResult, Rung, Solution, StartReport
 from titer.numerics.solvers import Outcome
 
 Array = np.ndarray
@@ -42,7 +42,7 @@ def read(assembled: Assembled, r: int, outcome: Outcome, rungs: Sequence[Rung], 
         objective=assembled.problem.sign * outcome.objective,
         decided=decided,
         stats=dict(stats),
-        start_report=tuple(rungs),
+        start_report=StartReport(rungs),
         message=outcome.message,
         source=Source(run.plant, run.recipe, run.inputs, assembled.problem.free),
         iterate=outcome,

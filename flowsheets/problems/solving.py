@@ -16,7 +16,7 @@ from titer.flowsheets.problems.refining import refined_grid, switching_inputs
 from titer.flowsheets.problems.results import read
 from titer.flowsheets.problems.start import Started, start
 from titer.numerics.errors import SolveError, SpecificationError
-from titer.numerics.solution import Certificate, Solution
+from titer.numerics.solution import Certificate, Solution, StartReport
 from titer.numerics.solvers import Fatrop, Ipopt, Status
 
 ACCURACY = 1e-5  # replay deviation to which a mesh that was left open is refined
@@ -187,7 +187,7 @@ def _with_certificates(
                 solution,
                 certificate=certificate,
                 stats=stats,
-                start_report=tuple(started.ladder.rungs),
+                start_report=StartReport(started.ladder.rungs),
                 iterate=started,
             )
         )

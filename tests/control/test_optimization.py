@@ -246,8 +246,9 @@ def test_a_plan_starts_another_and_survives_a_file(tmp_path):
 def test_what_cannot_be_reached_is_named_and_the_iterate_is_kept():
     with pytest.raises(SolveError) as caught:
         published(10, subject_to=[AtEnd(lambda v: v.ray.x_2, lower=0.9, name="yield of B")], grid=Grid(20))
-    assert "infeasib" in str(caught.value).splitlines()[0]
-    assert "yield of B, by 0.29" in str(caught.value)
+    first, second, *_ = str(caught.value).splitlines()
+    assert first == "no decisions were found that meet yield of B (limits 0.9 to inf), missed by 0.291."
+    assert "Relax this limit" in second
     assert caught.value.solution.status is Status.INFEASIBLE
     assert np.isfinite(caught.value.solution[ray.x_2].to_numpy()).all()
     assert not caught.value.solution.certificate.ok
@@ -303,6 +304,30 @@ def test_the_start_report_names_its_rungs():
     assert names[:6] == ["structure", "simulation", "transcription", "derivatives", "scaling", "NLP"]
     assert names[-2:] == ["starts", "certificate"]
     assert plan.stats["starts_agree"]
+
+
+def test_a_start_that_nobody_decides_is_no_objective():
+    for objective in (AtStart(lambda v: v.ray.x_1), AtStart(lambda v: v.ray.x_1) + AtEnd(lambda v: v.ray.x_2 * 0.0)):
+        with pytest.raises(SpecificationError, match="the objective depends on no decision: it reads ray.x_1"):
+            optimize(
+                rays, Recipe(Phase("react", Free(0.5, 0.1, 1.0))), {ray.T: PiecewiseConstant(2)}, maximize=objective
+            )
+
+
+def test_a_control_that_every_phase_fixes_is_not_decided():
+    with pytest.raises(SpecificationError, match="free: ray.T is decided, but every phase fixes it"):
+        optimize(
+            rays,
+            Recipe(Phase("react", 1.0, fixed={ray.T: 340.0})),
+            {ray.T: PiecewiseConstant(2)},
+            maximize=AtEnd(lambda v: v.ray.x_2),
+        )
+
+
+def test_a_bad_number_of_starts_is_refused():
+    for starts in (0, -3, 2.5, True, "x"):
+        with pytest.raises(SpecificationError, match="starts must be a whole number"):
+            published(2, starts=starts)
 
 
 def test_an_objective_that_no_decision_reaches_is_refused():
