@@ -308,14 +308,14 @@ def test_the_start_report_names_its_rungs():
 
 def test_a_start_that_nobody_decides_is_no_objective():
     for objective in (AtStart(lambda v: v.ray.x_1), AtStart(lambda v: v.ray.x_1) + AtEnd(lambda v: v.ray.x_2 * 0.0)):
-        with pytest.raises(SpecificationError, match="the objective depends on no decision: it reads ray.x_1"):
+        with pytest.raises(SpecificationError, match=r"the objective depends on no decision: it reads ray\.x_1"):
             optimize(
                 rays, Recipe(Phase("react", Free(0.5, 0.1, 1.0))), {ray.T: PiecewiseConstant(2)}, maximize=objective
             )
 
 
 def test_a_control_that_every_phase_fixes_is_not_decided():
-    with pytest.raises(SpecificationError, match="free: ray.T is decided, but every phase fixes it"):
+    with pytest.raises(SpecificationError, match=r"free: ray\.T is decided, but every phase fixes it"):
         optimize(
             rays,
             Recipe(Phase("react", 1.0, fixed={ray.T: 340.0})),
