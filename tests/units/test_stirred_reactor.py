@@ -463,8 +463,10 @@ CASCADE = CascadeJacket(wall=FOULED, T_jmin={"lower": 270.0, "upper": 290.0}, T_
 )
 def test_every_combination_is_read_alike_and_conserves(reactor):
     contract = library.Contract(reactor)
+    # Far outside its limits the slope of a smooth clip, 1 - 1 + 1e-5, keeps eleven digits of the sixteen of its terms.
+    exact = 1e-10 if isinstance(reactor.jacket, CascadeJacket) else library.EXACT
     for reading in ("on_floats", "on_pyomo"):
-        library.agree(contract, reading)
+        library.agree(contract, reading, exact)
     for point in contract.points():
         assert max(contract.imbalances(point).values()) < 1e-10  # where heats are small, rounding of large ones shows
     library.test_units_are_consistent_to_pyomo_as_well(contract)
