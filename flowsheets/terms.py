@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +14,13 @@ from titer.numerics.errors import SpecificationError
 Weighted = tuple[float, "Term"]
 
 
-class _Addable:
+class _Addable(ABC):
     """What can be added and scaled: a term, or a sum of terms. `weighted`: its terms with their factors."""
 
     @property
+    @abstractmethod
     def weighted(self) -> tuple[Weighted, ...]:
-        raise NotImplementedError
+        """Terms with their factors."""
 
     def __mul__(self, factor: float) -> Sum:
         if isinstance(factor, bool) or not isinstance(factor, int | float | np.number) or not np.isfinite(factor):

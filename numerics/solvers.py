@@ -19,6 +19,7 @@ from titer.numerics.chain import Chain, chain
 from titer.numerics.errors import SpecificationError
 from titer.numerics.grid import is_whole
 from titer.numerics.nlp import Array, Nlp
+from titer.numerics.optimality import optimality
 from titer.numerics.program import Program, Scaling
 
 
@@ -81,7 +82,6 @@ class Outcome:
     stationarity: float
     violation: float
     complementarity: float
-    history: tuple[float, ...] = ()
 
 
 class Manner(Enum):
@@ -219,7 +219,6 @@ class Engine:
         status = _status(stats, self.solver)
         if status.ok and not residuals.hold(self.solver.tolerance):
             status = Status.FAILED  # the flag says solved, the numbers do not
-        inner = stats.get("iterations") or {}
         return Outcome(
             status=status,
             w=x * scaling.columns,
@@ -232,26 +231,6 @@ class Engine:
             stationarity=residuals.stationarity,
             violation=residuals.violation,
             complementarity=residuals.complementarity,
-            history=tuple(inner.get("inf_pr", ())) if isinstance(inner, dict) else (),
-        )
-
-
-class Residuals(NamedTuple):
-    """Largest residuals of the optimality conditions, in scaled numbers."""
-
-    stationarity: float
-    violation: float
-    complementarity: float
-
-    def hold(self, tolerance: float) -> bool:
-        """Whether a solve may be called a success; solvers' own tests are finer, and differ."""
-        if not np.isfinite(self).all():
-            return False
-        loose = max(1e-3, 100.0 * tolerance)
-        return (
-            self.violation <= max(1e-5, 100.0 * tolerance)
-            and self.stationarity <= loose
-            and self.complementarity <= loose
         )
 
 
@@ -272,62 +251,6 @@ class _Answer(NamedTuple):
     x: Array
     row_multipliers: Array
     bound_multipliers: Array
-
-
-def optimality(
-    program: Program,
-    x: Array,
-    row_multipliers: Array,
-    bound_multipliers: Array,
-    p: ca.DM,
-    scaling: Scaling,
-    lower: Array,
-    upper: Array,
-) -> Residuals:
-    """Residuals of the optimality conditions at scaled columns and multipliers; bounds are unscaled.
-
-    Recomputed from the problem's own functions, so that they do not depend on what a solver says of itself.
-    """
-    _, g_dm = program.values(x, p)
-    g = np.array(g_dm).ravel()
-    gradient = np.array(program.gradient(x, p)[1]).ravel()
-    jacobian = program.jacobian(x, p)[1]
-    stationarity = gradient + bound_multipliers
-    if len(g):
-        stationarity = stationarity + np.array(ca.mtimes(jacobian.T, ca.DM(row_multipliers))).ravel()
-    row_lower, row_upper = program.nlp.row_bounds()
-    row_lower, row_upper = row_lower * scaling.rows, row_upper * scaling.rows
-    low, up = lower / scaling.columns, upper / scaling.columns
-    violation = max(_outside(g, row_lower, row_upper).max(initial=0.0), _outside(x, low, up).max(initial=0.0))
-    slack = np.concatenate(
-        [
-            _slackness(g, row_lower, row_upper, row_multipliers),
-            _slackness(x, low, up, bound_multipliers),
-        ]
-    )
-    size = max(
-        1.0,
-        np.abs(row_multipliers).max(initial=0.0) / 100.0,
-        np.abs(bound_multipliers).max(initial=0.0) / 100.0,
-    )
-    return Residuals(
-        float(np.abs(stationarity).max(initial=0.0) / size),
-        float(violation),
-        float(slack.max(initial=0.0) / size),
-    )
-
-
-def _outside(value: Array, lower: Array, upper: Array) -> Array:
-    return np.maximum(np.maximum(lower - value, value - upper), 0.0)
-
-
-def _slackness(value: Array, lower: Array, upper: Array, multiplier: Array) -> Array:
-    free = lower < upper
-    above = np.where(np.isfinite(upper), upper - value, np.inf)
-    below = np.where(np.isfinite(lower), value - lower, np.inf)
-    gap = np.where(multiplier > 0.0, above, below)
-    product = np.abs(multiplier) * np.minimum(np.abs(gap), 1e12)
-    return np.where(free & (np.abs(multiplier) > 1e-12), product, 0.0)
 
 
 def _ipopt(program: Program, solver: Ipopt, manner: Manner) -> ca.Function:

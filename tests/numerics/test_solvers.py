@@ -10,8 +10,9 @@ import pytest
 
 from titer.numerics.errors import SpecificationError
 from titer.numerics.nlp import Columns, Decide, Labels, Tie, join, slots_block
+from titer.numerics.optimality import optimality
 from titer.numerics.segment import PathRow
-from titer.numerics.solvers import Engine, Fatrop, Ipopt, Status, optimality
+from titer.numerics.solvers import Engine, Fatrop, Ipopt, Status
 from titer.numerics.transcribe import transcribe
 
 
