@@ -111,9 +111,9 @@ def switching_inputs(problem: Problem, started: Started) -> dict[str, Any] | Non
         placement, phase = active[0]
         source = next(s for s, v in _decided(placement.operation) if v == str(name))
         profile, values = phase.shapes[name]
-        ends, guess = _arcs(profile.edges, np.asarray(values), source.lower, source.upper)
+        ends = _arcs(profile.edges, np.asarray(values), source.lower, source.upper)
         if ends is not None:
-            free[name] = replace(value, pieces=None, every=None, ends=tuple(ends), guess=guess, switching=True)
+            free[name] = replace(value, pieces=None, every=None, ends=tuple(ends), switching=True)
             found = True
     return free if found else None
 
@@ -127,36 +127,33 @@ def _decides(operation: Any, name: str) -> bool:
     return any(v == name for _, v in _decided(operation))
 
 
-def _arcs(edges: Array, values: Array, lower: float, upper: float) -> tuple[list[float] | None, Any]:
-    """Ends of arcs at bounds, and a level for each; None where the input does not go from bound to bound."""
+def _arcs(edges: Array, values: Array, lower: float, upper: float) -> list[float] | None:
+    """Ends of arcs at bounds; None where the input does not go from bound to bound."""
     if not (np.isfinite(lower) and np.isfinite(upper)):
-        return None, None
+        return None
     span = upper - lower
     side = np.where(values <= lower + _AT_BOUND * span, -1, np.where(values >= upper - _AT_BOUND * span, 1, 0))
-    arcs: list[list[float]] = []  # side, start, end, level
+    arcs: list[tuple[int, float]] = []  # the side of each arc, and its end
     for k, s in enumerate(side):
         if s == 0 and 0 < k < len(side) - 1 and side[k - 1] * side[k + 1] == -1:
-            middle = edges[k] + (edges[k + 1] - edges[k]) * abs(values[k] - _level(side[k + 1], lower, upper)) / span
-            arcs[-1][2] = middle  # the switch lies where the mean of the piece says
-            arcs.append([side[k + 1], middle, edges[k + 1], _level(side[k + 1], lower, upper)])
+            # the switch lies where the mean of the piece says
+            bound = upper if side[k + 1] > 0 else lower
+            middle = edges[k] + (edges[k + 1] - edges[k]) * abs(values[k] - bound) / span
+            arcs[-1] = (arcs[-1][0], middle)
+            arcs.append((side[k + 1], edges[k + 1]))
         elif arcs and s != 0 and arcs[-1][0] == s:
-            arcs[-1][2] = edges[k + 1]
+            arcs[-1] = (s, edges[k + 1])
         else:
-            arcs.append([s, edges[k], edges[k + 1], values[k]])
-    bangs = sum(a[0] * b[0] == -1 for a, b in itertools.pairwise(arcs))
-    if not bangs or len(arcs) == 1:
-        return None, None
-    return [arcs[0][1], *(arc[2] for arc in arcs)], None
-
-
-def _level(side: int, lower: float, upper: float) -> float:
-    return upper if side > 0 else lower
+            arcs.append((s, edges[k + 1]))
+    if not any(a[0] * b[0] == -1 for a, b in itertools.pairwise(arcs)):
+        return None
+    return [0.0, *(end for _, end in arcs)]
 
 
 def _spread(ends: Array, roots: Array, count: int) -> Array:
-    """`count` elements with equal shares of the errors' roots; no element outgrows four of the old ones it covers."""
+    """`count` elements with equal shares of the errors' roots; none is wider than five times their mean."""
     widths = np.diff(ends)
-    density = np.maximum(roots / widths, 0.25 * roots.sum() / len(roots) * np.ones(len(widths)))
+    density = np.maximum(roots / widths, 0.25 * roots.sum())
     cumulative = np.concatenate([[0.0], np.cumsum(density * widths)])
     inner = np.interp(np.linspace(0.0, cumulative[-1], count + 1)[1:-1], cumulative, ends)
     return np.concatenate([[0.0], inner, [1.0]])
