@@ -1,4 +1,4 @@
-"""The command line: `titer cases`, `titer run CASE`, `titer doctor`, `titer --version`.
+"""The command line: `titer cases`, `titer run CASE`, `titer explain FILE`, `titer doctor`, `titer --version`.
 
 Exit code 0: all claims hold. 1: a claim fails, or the case raises. 2: the command was not understood.
 """
@@ -93,6 +93,29 @@ def run(
     except Exception as error:
         _stop(name, error, show_traceback)
     raise typer.Exit(0 if holds else 1)
+
+
+@app.command()
+def explain(
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="A .titer file.  [the newest]")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Solve it once more, from where it began.")] = False,
+) -> None:
+    """Say why a solve ended as it did, from the file that it left; its source is not needed."""
+    from titer.numerics.explaining.keeping import folder, kept
+    from titer.numerics.explaining.record import load_record
+
+    if file is None:
+        files = kept()
+        if not files:
+            raise SpecificationError(f"no unfinished solve is kept in {folder() or 'any folder'}; name a FILE.")
+        file = files[0]
+        typer.echo(f"{file}, the newest of {len(files)}")
+    record = load_record(file)
+    typer.echo(str(record.explain()))
+    for rung in record.solution.start_report:
+        typer.echo(f"  {rung.seconds:8.3f} s  {rung.name}: {rung.result}")
+    if again:
+        typer.echo(f"  again: {record.again()}")
 
 
 @app.command()

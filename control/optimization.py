@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from titer.flowsheets.flowsheet import Flowsheet
-from titer.flowsheets.problems.placing import Placement
-from titer.flowsheets.problems.problem import Placed, Problem, Run
-from titer.flowsheets.problems.solving import solve
-from titer.flowsheets.problems.start import Started
+from titer.flowsheets.problems.problem import Problem, Run
+from titer.flowsheets.problems.solving import failure_of, solve
 from titer.flowsheets.recipe import Recipe
 from titer.flowsheets.terms import AtTimes, Sum, Term, as_sum, check_constraints
 from titer.numerics.errors import SolveError, SpecificationError
 from titer.numerics.grid import Grid
 from titer.numerics.solution import Solution
-from titer.numerics.solvers import Fatrop, Ipopt, Status
+from titer.numerics.solvers import Fatrop, Ipopt
 
 
 def optimize(
@@ -64,7 +60,7 @@ def optimize(
     solved = solve(problem, solver or Ipopt(), start_from, starts, seed, refine)
     solution = solved.solutions[0]
     if strict and not solution.status.ok:
-        raise SolveError(_complaint(solved.started, solution), solution)
+        raise SolveError(failure_of(solution), solution)
     return solution
 
 
@@ -99,50 +95,3 @@ def optimization_problem(
     given = {} if inputs is None else inputs
     runs = tuple(Run(plant.with_values(case), recipe, given, weighted, constraints) for case in cases)
     return Problem(runs, {} if free is None else free, grid or Grid(), sign=sign)
-
-
-def _complaint(started: Started, solution: Solution) -> str:
-    """What a failed solve says: which limit its decisions miss, what to do, and the worst rows by name."""
-    certificate = solution.certificate
-    missed = {} if certificate is None else {k: v for k, v in certificate.violation.items() if v > 1e-9}
-    known = {p.term.label(): p for phases in started.assembled.runs for place in phases for p in _limited(place)}
-    lines = []
-    for name in sorted(missed, key=lambda k: -missed[k])[:3]:
-        unit, limits = "", ""
-        if name in known:
-            unit = known[name].measure.label if known[name].measure.names else ""
-            limits = f" (limits {known[name].lower:g} to {known[name].upper:g} {unit}".rstrip() + ")"
-        lines.append(f"{name}{limits}, missed by {missed[name]:.3g} {unit}".rstrip())
-    text = f"the problem was not solved: {solution.status.value}."
-    if lines and solution.status is Status.INFEASIBLE:
-        text = (
-            f"no decisions were found that meet {lines[0]}.\n"
-            f"  {solution.status.value}. Relax this limit or another one, free more, or allow more time."
-        )
-    elif solution.status is Status.DIVERGED:
-        text += "\n  Give every decided control, duration and parameter finite bounds."
-    text += "".join(f"\n  missed when its decisions are run: {line}" for line in lines)
-    times, clock = {}, 0.0
-    for phase in solution.phases:
-        times[phase.name] = (clock, phase.trajectory.duration)
-        clock += phase.trajectory.duration
-    for name, amount in worst_rows(started, times):
-        text += f"\n  largest residual: {name}, {amount:.3g} (scaled)"
-    return text + "\n  The unfinished solution is in error.solution; its start_report says what was tried."
-
-
-def _limited(placement: Placement) -> tuple[Placed, ...]:
-    terms = placement.terms
-    return (*terms.paths, *terms.at_start, *terms.at_end, *terms.totals)
-
-
-def worst_rows(started: Started, times: Mapping[str, tuple[float, float]], most: int = 3) -> list[tuple[str, float]]:
-    """The rows that are violated most at a solution, by name, largest first."""
-    nlp, scaling, engine = started.assembled.nlp, started.scaling, started.engine
-    p = engine.program.parameters(scaling)
-    g = np.array(engine.program.values(started.outcome.w / scaling.columns, p)[1]).ravel()
-    lower, upper = nlp.row_bounds()
-    beyond = np.maximum(lower * scaling.rows - g, g - upper * scaling.rows)
-    beyond = np.where(np.isfinite(beyond), beyond, np.inf)
-    order = np.argsort(-beyond)[:most]
-    return [(nlp.row_name(int(i), dict(times)), float(beyond[i])) for i in order if beyond[i] > 1e-6]

@@ -11,7 +11,6 @@ import numpy as np
 from titer.flowsheets.declarations import Parameter, State
 from titer.flowsheets.names import elements_of
 from titer.flowsheets.problems.assembly import Assembled
-from titer.flowsheets.problems.climbing import relaxed
 from titer.flowsheets.problems.results import moved_ends
 from titer.flowsheets.problems.start import Started
 from titer.numerics.errors import SpecificationError, unknown
@@ -87,7 +86,7 @@ def sensitivity(plan: Solution, of: Sequence[str] | None = None) -> Sensitivity:
     directions = np.zeros((len(nlp.data), len(names)))
     for j, name in enumerate(names):
         directions[_data_of(assembled, name), j] = 1.0
-    limits = relaxed(nlp, started.scaling.columns, started.reached.relaxation)
+    limits = nlp.relaxed(started.scaling.columns, started.reached.relaxation)
     found = derivatives(started.engine.program, started.outcome, started.scaling, limits, directions)
     duration = {
         p.operation.name: _moved(assembled, found, assembled.nlp.cells[p.block.name][p.block.slot("duration").cells])[0]

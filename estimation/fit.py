@@ -12,7 +12,7 @@ from titer.flowsheets.declarations import State
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.names import elements_of
 from titer.flowsheets.problems.problem import Problem, Run
-from titer.flowsheets.problems.solving import solve
+from titer.flowsheets.problems.solving import failure_of, solve
 from titer.flowsheets.recipe import Free
 from titer.numerics.errors import SolveError, SpecificationError, unknown
 from titer.numerics.grid import Grid
@@ -83,7 +83,7 @@ def estimate(
         certificates=tuple(s.certificate for s in solved.solutions if s.certificate is not None),
     )
     if not outcome.status.ok:
-        raise SolveError(f"estimate: the fit was not solved: {outcome.status.value}.", fit)
+        raise SolveError(failure_of(solved.solutions[0], "estimate: "), fit)
     return fit
 
 

@@ -11,6 +11,8 @@ from titer.flowsheets.declarations import (
     Parameter,
     State,
 )
+from titer.flowsheets.diagnosis.diagnose import diagnose
+from titer.flowsheets.diagnosis.findings import Diagnosis
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.names import Name
 from titer.flowsheets.profiles import PiecewiseConstant, PiecewiseLinear
@@ -35,6 +37,7 @@ __all__ = [
     "AtStart",
     "Conserved",
     "Control",
+    "Diagnosis",
     "Equations",
     "Expression",
     "Flowsheet",
@@ -53,6 +56,7 @@ __all__ = [
     "Recipe",
     "State",
     "Unit",
+    "diagnose",
     "magnitude",
     "quantity",
     "replay",

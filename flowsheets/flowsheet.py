@@ -66,6 +66,7 @@ class Flowsheet:
     connections: tuple[Connection, ...]
     time: str
     corrections: Mapping[str, Correction]
+    reduces: bool  # whether a model with an index above 1 is reduced rather than refused
     cache: dict[Any, Any]  # what was traced, by structure: plants with other values share it
 
     def __init__(self, *units: Unit, connect: Sequence[tuple[Any, Any]] = (), time: str | None = None):
@@ -78,7 +79,7 @@ class Flowsheet:
             raise FlowsheetError("Flowsheet: no unit operation was given.")
         if twice:
             raise FlowsheetError(f"Flowsheet: two unit operations are called {sorted(twice)[0]!r}; rename one.")
-        self.__dict__.update(units=units, time=_time_of(units, time), corrections={}, cache={})
+        self.__dict__.update(units=units, time=_time_of(units, time), corrections={}, reduces=False, cache={})
         self.__dict__["connections"] = tuple(self.check_connection(c) for c in connect)
         check_single(self.connections, "connect")
 
@@ -141,6 +142,15 @@ class Flowsheet:
             before = self.corrections.get(name)
             flat[name] = function if before is None else _after(before, function)
         return self._with(corrections={**self.corrections, **flat}, cache={})
+
+    def reduced(self) -> Flowsheet:
+        """Another plant whose model may have an index above 1, as with a level or a purity held by an equation.
+
+        Such equations are differentiated until they determine the algebraic variables, and hold the states by
+        projection; derivatives of algebraic variables that are needed become algebraic variables, "der(tank.F)".
+        Lowering raises FlowsheetError where an input would have to be differentiated.
+        """
+        return self._with(reduces=True, cache={})
 
     @cached_property
     def expressions(self) -> dict[str, Measure]:
@@ -206,7 +216,7 @@ class Flowsheet:
         return source, target
 
     def _with(self, **changes: Any) -> Flowsheet:
-        kept = ("units", "connections", "time", "corrections", "cache")
+        kept = ("units", "connections", "time", "corrections", "reduces", "cache")
         other = object.__new__(Flowsheet)
         other.__dict__.update({key: self.__dict__[key] for key in kept}, **changes)
         return other

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import casadi as ca
-import numpy as np
 
 from titer.flowsheets.declarations import Algebraic, Control, Inlet, Parameter, State
 from titer.flowsheets.flowsheet import Flowsheet
@@ -24,6 +23,7 @@ from titer.flowsheets.trace import Trace, port_scalars, trace
 from titer.flowsheets.view import View
 from titer.numerics.dae import Dae, Variable
 from titer.numerics.errors import FlowsheetError, NotActiveError, SpecificationError, TiterError
+from titer.numerics.reduction import index_of, reduced
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +55,12 @@ class Lowered:
         inputs = ca.vertcat(*(ca.SX(driven[i]) if i in driven else u[i] for i in range(u.numel())))
         symbols = (t, x, z, ca.vertcat(ca.SX(0, 1), *(u[i] for i in kept)), p)
         rate, zero, output = self.dae.function(t, x, z, inputs, p)
+        held = self.dae.invariants
         output = ca.vertcat(output, *(inputs[i] for i in driven))
         dae = replace(
             self.dae,
             function=ca.Function("plant", list(symbols), [rate, zero, output]),
+            invariants=None if held is None else ca.Function("invariants", list(symbols), [held(t, x, z, inputs, p)]),
             inputs=tuple(self.dae.inputs[i] for i in kept),
             outputs=(
                 *self.dae.outputs,
@@ -95,7 +97,6 @@ def _trace(plant: Flowsheet, streams: Streams) -> Lowered:
     t, (x, z, u, p) = time.value, (_column(values[name].value for name in groups[key]) for key in "xzup")
     results = [_column(rates), _column(zeros.values()), _column(outputs.values())]
     function = ca.Function("plant", [t, x, z, u, p], results)
-    _check_index(function, tuple(zeros), groups["z"])
 
     def variables(names: Iterable[str]) -> tuple[Variable, ...]:
         return tuple(Variable(name, plant.measures[name].label) for name in names)
@@ -112,6 +113,11 @@ def _trace(plant: Flowsheet, streams: Streams) -> Lowered:
         equations=tuple(zeros),
     )
     held = tuple(str(s.name) for unit in streams.idle for s in unit.of_kind(State))
+    if not _determined(dae):
+        dae = _of_index_one(plant, dae)
+        for v in dae.algebraics[len(groups["z"]) :]:
+            values[v.name] = Symbol(ca.SX.sym(v.name), derivative_measure(plant, v.name), CASADI)
+            z = ca.vertcat(z, values[v.name].value)
     return Lowered(dae, final_view(plant, traces, values, time), (t, x, z, u, p), held)
 
 
@@ -228,23 +234,42 @@ def _outputs(streams: Streams, traces: Mapping[str, Trace], values: Mapping[str,
     return outputs
 
 
-def _check_index(function: ca.Function, equations: Sequence[str], algebraics: Sequence[str]) -> None:
-    """The algebraic equations must determine the algebraic variables (index 1), by their structure."""
-    pattern = function.jac_sparsity(1, 2)
-    if not algebraics or ca.sprank(ca.DM(pattern, 1.0)) == len(algebraics):
-        return
-    rows = np.array(ca.DM(pattern, 1.0))
-    absent = [name for name, column in zip(algebraics, rows.T, strict=True) if not column.any()]
-    empty = [name for name, row in zip(equations, rows, strict=True) if not row.any()]
-    what = (
-        f"no algebraic equation contains {absent[0]}" if absent
-        else f"{empty[0]} contains no algebraic variable" if empty
-        else f"the equations {', '.join(equations)} do not determine {', '.join(algebraics)}"
-    )  # fmt: skip
+def _determined(dae: Dae) -> bool:
+    """Whether the algebraic equations determine the algebraic variables (index 1), by their structure."""
+    return not dae.algebraics or ca.sprank(ca.DM(dae.function.jac_sparsity(1, 2), 1.0)) == len(dae.algebraics)
+
+
+def _of_index_one(plant: Flowsheet, dae: Dae) -> Dae:
+    """The model reduced, where the plant asks for it. Raises FlowsheetError, with the reason."""
+    if plant.reduces:
+        dae = reduced(dae)
+        return replace(
+            dae, algebraics=tuple(replace(v, unit=derivative_measure(plant, v.name).label) for v in dae.algebraics)
+        )
+    index = index_of(dae)
+    mend = "plant.reduced() differentiates it, and holds the states on the equation itself by projection"
+    if index.inputs:
+        mend = (
+            f"Reducing it needs the derivative of {index.inputs[0]}: declare that as a State whose rate is another\n"
+            f"  Control, or as a Parameter where it is constant, and use plant.reduced()"
+        )
     raise FlowsheetError(
-        f"the model has an index above 1 or is singular: {what}.\n"
-        f"  Replace an equation among states by its time derivative, or declare a Control as Algebraic."
+        f"the model has {index.text}.\n  {mend};\n"
+        f"  or replace the equation by its time derivative, or declare a Control as Algebraic."
     )
+
+
+def derivative_measure(plant: Flowsheet, name: str) -> Measure:
+    """The unit of what is called "der(tank.F)": that of tank.F by the flowsheet's time."""
+    if name.startswith("der("):
+        return derivative_measure(plant, name.removeprefix("der(").removesuffix(")")) / plant.measure_of_time
+    return plant.measures[name]
+
+
+def labels_of(plant: Flowsheet, algebraics: Iterable[str]) -> dict[str, str]:
+    """The unit of everything that has a name in a plant, and of derivatives among its algebraic variables."""
+    labels = {name: measure.label for name, measure in plant.measures.items()}
+    return labels | {name: derivative_measure(plant, name).label for name in algebraics if name not in labels}
 
 
 def condition(relation: Any, where: str) -> tuple[Any, int]:

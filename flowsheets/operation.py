@@ -25,7 +25,7 @@ from titer.flowsheets.streams import streams_of
 from titer.flowsheets.symbols.measure import DIMENSIONLESS, Measure
 from titer.flowsheets.symbols.symbol import CASADI, Symbol, quantity
 from titer.numerics.errors import FlowsheetError, SpecificationError, unknown
-from titer.numerics.integrate import Event
+from titer.numerics.integration.watch import Event
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,7 @@ from titer.flowsheets.symbols.measure import Measure
 from titer.flowsheets.symbols.symbol import Symbol
 from titer.flowsheets.unit import Unit
 from titer.numerics.errors import DeclarationError
+from titer.numerics.structure import complaints
 
 
 def rates_of(unit: Unit, who: str, returned: Equations) -> dict[str, Any]:
@@ -34,8 +35,8 @@ def rates_of(unit: Unit, who: str, returned: Equations) -> dict[str, Any]:
     return rates
 
 
-def zeros_of(unit: Unit, who: str, returned: Equations) -> dict[str, Any]:
-    """Residuals, as many as algebraic variables. Raises DeclarationError."""
+def zeros_of(unit: Unit, who: str, returned: Equations, values: Mapping[str, Symbol]) -> dict[str, Any]:
+    """Residuals, as many as algebraic variables. `values`: the symbols they are made of. Raises DeclarationError."""
     _check_doubled(unit, who, "zero")
     zeros: dict[str, Any] = {}
     for key, value in returned.zero.items():
@@ -45,21 +46,36 @@ def zeros_of(unit: Unit, who: str, returned: Equations) -> dict[str, Any]:
     wanted = [s.local for s in unit.of_kind(Algebraic)]
     if len(zeros) == len(wanted):
         return zeros
-    unmatched = [key for key in wanted if key not in zeros]
-    unwanted = [key for key in zeros if key not in wanted]
     if len(zeros) < len(wanted):
-        first = "an equation is missing" + (f", perhaps that of {unmatched[0]}" if zeros else "")
+        first = "an equation is missing"
         mend = (
             '  Return one more zero={"name": left - right}, or give a variable a rate (State)\n'
             "  or a trajectory (Control)."
         )
     else:
-        first = "an equation too many" + (f", perhaps {unwanted[0]!r}" if unwanted else "")
+        first = "an equation too many"
         mend = "  Remove an equation, or declare the variable it determines as Algebraic."
+    said = _complaint(unit, zeros, {key: values[key] for key in wanted})
     raise DeclarationError(
-        f"{who}: {first}: {_count(len(wanted), 'algebraic variable')}, {_count(len(zeros), 'equation')}.\n"
-        f"  algebraic: {', '.join(wanted) or 'none'}\n  zero: {', '.join(zeros) or 'none'}\n{mend}"
+        f"{who}: {first}{said}.\n  {_count(len(wanted), 'algebraic variable')}: {', '.join(wanted) or 'none'}\n"
+        f"  {_count(len(zeros), 'equation')} (zero): {', '.join(zeros) or 'none'}\n{mend}"
     )
+
+
+def _complaint(unit: Unit, zeros: Mapping[str, Any], algebraics: Mapping[str, Symbol]) -> str:
+    """Which variables have no equation, or too many: by what the equations read, where that is known, else by name."""
+    missing = len(zeros) < len(algebraics)
+    reading = next((s.reading for s in (*algebraics.values(), *zeros.values()) if isinstance(s, Symbol)), None)
+    if reading is None or reading.pattern is None:
+        nameless = (
+            [key for key in algebraics if key not in zeros] if missing else [k for k in zeros if k not in algebraics]
+        )
+        return f", perhaps that of {nameless[0]}" if nameless else ""
+    raw = [value.value if isinstance(value, Symbol) else value for value in zeros.values()]
+    pattern = reading.pattern(raw, [symbol.value for symbol in algebraics.values()])
+    equations, variables = ([f"{unit.name}.{key}" for key in names] for names in (zeros, algebraics))
+    said = complaints(pattern, equations, variables)  # what has too many equations comes first
+    return f": {said[-1 if missing else 0]}"
 
 
 def ports_of(unit: Unit, who: str, returned: Equations) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from titer.flowsheets.operation import Decided, Operation
 from titer.flowsheets.profiles import Pieces
 from titer.flowsheets.signals import Signal, shape_of
 from titer.numerics.errors import SpecificationError
-from titer.numerics.integrate import Piece
+from titer.numerics.integration.trajectory import Piece
 from titer.numerics.segment import Profile
 
 Array = np.ndarray

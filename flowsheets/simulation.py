@@ -11,12 +11,17 @@ import numpy as np
 
 from titer.flowsheets.declarations import State
 from titer.flowsheets.flowsheet import Flowsheet
+from titer.flowsheets.lowering import labels_of
 from titer.flowsheets.operation import Operation, operations
 from titer.flowsheets.recipe import Recipe
 from titer.flowsheets.shapes import Shapes, cut, given_shape, pieces_of
+from titer.flowsheets.starting import consistent_start
 from titer.numerics.dae import Variable
 from titer.numerics.errors import SolveError, SpecificationError
-from titer.numerics.integrate import IntegrationError, Trajectory, integrate
+from titer.numerics.explaining.keeping import Keeper
+from titer.numerics.explaining.record import record_of
+from titer.numerics.integration.rerun import Integration
+from titer.numerics.integration.trajectory import IntegrationError, Trajectory
 from titer.numerics.solution import PhaseResult, Rung, Solution, StartReport
 from titer.numerics.solvers import Status
 
@@ -108,7 +113,8 @@ def run_operations(
     phases: list[PhaseResult] = []
     for k, operation in enumerate(planned):
         dae = operation.lowered.dae
-        states |= _reset(operation, planned[k - 1], phases[-1] if phases else None, values)
+        fresh = _reset(operation, planned[k - 1], phases[-1] if phases else None, values)
+        states |= fresh
         held = {name: states[name] for name in operation.lowered.held}
         length = _length(operation, durations)
         known = (shapes or {}).get(operation.name, {})
@@ -117,22 +123,24 @@ def run_operations(
             for v, source in zip(dae.inputs, operation.inputs, strict=True)
         }
         ends = (stops or {}).get(operation.name, np.zeros(0))
+        integration = Integration(
+            dae,
+            np.array([states[v.name] for v in dae.states]),
+            parameters_of(operation, values, held),
+            clock,
+            pieces_of(list(inputs.values()), length.limit, length.stretch, ends),
+            operation.event if length.open else None,
+            int(np.ceil(points * length.limit / length.stretch)),
+            independent,
+            tolerance,
+        )
+        note = consistent_start(operation.name, integration)
         try:
-            trajectory = integrate(
-                dae,
-                np.array([states[v.name] for v in dae.states]),
-                parameters_of(operation, values, held),
-                clock,
-                pieces_of(list(inputs.values()), length.limit, length.stretch, ends),
-                operation.event if length.open else None,
-                int(np.ceil(points * length.limit / length.stretch)),
-                independent,
-                tolerance,
-            )
+            trajectory = replace(integration.again(), note=note)
         except IntegrationError as error:
             if error.solution is not None:
                 phases.append(_result(operation, error.solution, held, inputs, length.limit))
-            raise StoppedRunError(tuple(phases), str(error)) from None
+            raise _stopped(phases, error, _begun(planned, k, clock, fresh), integration) from None
         phases.append(_result(operation, trajectory, held, inputs, length.limit))
         if not trajectory.reached:
             assert operation.event is not None
@@ -147,12 +155,53 @@ def run_operations(
     return tuple(phases)
 
 
-class StoppedRunError(Exception):
-    """A run that ended early, with the phases it got through."""
+def _stopped(
+    phases: Sequence[PhaseResult], error: IntegrationError, begun: str, integration: Integration
+) -> StoppedRunError:
+    return StoppedRunError(tuple(phases), lambda: f"{error}{begun}", integration)
 
-    def __init__(self, phases: tuple[PhaseResult, ...], message: str):
-        super().__init__(message)
-        self.phases, self.message = phases, message
+
+def _begun(planned: Sequence[Operation], k: int, clock: float, fresh: Mapping[str, float]) -> str:
+    """How the phase that failed began: after what, and which states were set there."""
+    if not k and not fresh:
+        return ""
+    after = [f"after {planned[k - 1].name!r}{_ending(planned[k - 1])}"] if k else []
+    listed = ", ".join(f"{name} = {value:.4g}" for name, value in list(fresh.items())[:3])
+    more = f" and {len(fresh) - 3} more" if len(fresh) > 3 else ""
+    begun = ", ".join([*after, *([f"with {listed}{more}"] if fresh else [])])
+    dae = planned[k].lowered.dae
+    return f"\n  phase {planned[k].name!r} began at t = {clock:.6g} {dae.time} {begun}"
+
+
+def _ending(operation: Operation) -> str:
+    return "" if operation.event is None else f" ended ({operation.event.text})"
+
+
+class StoppedRunError(Exception):
+    """A run that ended early, with the phases it got through, and the integration that failed, if one did.
+
+    `message` is put together when it is read: finding out why an integration failed takes its time.
+    """
+
+    def __init__(
+        self,
+        phases: tuple[PhaseResult, ...],
+        message: str | Callable[[], str],
+        integration: Integration | None = None,
+    ):
+        super().__init__("the run stopped")
+        self.phases, self.integration, self._message = phases, integration, message
+
+    @property
+    def message(self) -> str:
+        if callable(self._message):
+            self._message = self._message()
+        return self._message
+
+    @property
+    def end(self) -> float:
+        """The time that was reached."""
+        return float(self.phases[-1].trajectory.time[-1]) if self.phases else 0.0
 
 
 def parameters_of(operation: Operation, values: Mapping[str, float], held: Mapping[str, float]) -> Array:
@@ -274,16 +323,43 @@ def _source_of(plan: Solution, plant: Flowsheet | None, recipe: Recipe | None, i
 def _solution(source: Source, strict: bool, run: Callable[[], tuple[PhaseResult, ...]], prefix: str = "") -> Solution:
     """A run as a solution, or what was reached of it."""
     began = time.perf_counter()
-    message, status = "", Status.SOLVED
+    message, status, integration = "", Status.SOLVED, None
     try:
         phases = run()
+        message = "\n".join(phase.trajectory.note for phase in phases if phase.trajectory.note)
     except StoppedRunError as stop:
         phases, message, status = stop.phases, f"{prefix}{stop.message}", Status.FAILED
-    seconds = time.perf_counter() - began
-    solution = Solution(
+        integration = stop.integration
+    solution = solution_of(source, phases, status, message, time.perf_counter() - began, integration)
+    if integration is not None:
+        solution = _kept(solution)
+    if strict and not status.ok:
+        raise SolveError(solution.message, solution)
+    return solution
+
+
+def _kept(solution: Solution) -> Solution:
+    """A run that failed, kept in a file, and its message, which says where."""
+    path = Keeper.begin().write(lambda: record_of(solution))
+    if path is None:
+        return solution
+    message = f"{solution.message}\n  `titer explain {path}` reads it from its file."
+    return replace(solution, message=message, stats={**solution.stats, "kept": str(path)})
+
+
+def solution_of(
+    source: Source,
+    phases: tuple[PhaseResult, ...],
+    status: Status,
+    message: str = "",
+    seconds: float = 0.0,
+    integration: Integration | None = None,
+) -> Solution:
+    """Phases that were run, as a solution; `integration`: the one that failed."""
+    return Solution(
         kind="simulation",
         time=source.plant.time,
-        units={name: measure.label for name, measure in source.plant.measures.items()},
+        units=labels_of(source.plant, [name for phase in phases for name in phase.algebraics]),
         phases=phases,
         values=dict(source.plant.values),
         status=status,
@@ -291,7 +367,5 @@ def _solution(source: Source, strict: bool, run: Callable[[], tuple[PhaseResult,
         start_report=StartReport([Rung("simulation", seconds, message.partition("\n")[0] or "complete")]),
         message=message,
         source=source,
+        iterate=integration,
     )
-    if strict and not status.ok:
-        raise SolveError(message, solution)
-    return solution

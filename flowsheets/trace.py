@@ -55,7 +55,7 @@ def trace(unit: Unit, values: Mapping[str, Symbol], time: Symbol, correct: Corre
             f"  Write v.define({missing[0].split('.')[-1]!r}, ...) in equations, or remove the declaration."
         )
     rate = rates_of(unit, who, returned)
-    zero = zeros_of(unit, who, returned)
+    zero = zeros_of(unit, who, returned, values)
     port = ports_of(unit, who, returned)
     if time.reading is not FLOATS:
         for what, scalars in (("rate of ", rate), ("zero ", zero), ("", port), ("", work.expression)):

@@ -6,13 +6,13 @@ import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from titer.numerics.dae import Array
 from titer.numerics.errors import SpecificationError
-from titer.numerics.integrate import Trajectory
+from titer.numerics.integration.trajectory import Trajectory
 from titer.numerics.segment import Profile
 from titer.numerics.solution import Certificate, PhaseResult, Rung, Solution, StartReport
 from titer.numerics.solvers import Status
@@ -26,27 +26,32 @@ _PROFILE = ("edges", "left", "right")
 def save(solution: Solution, path: str | Path) -> Path:
     """Write a solution; all of it but `source` and `iterate`."""
     path = _file(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        write_solution(solution, file)
+    return path
+
+
+def write_solution(solution: Solution, file: IO[bytes]) -> None:
+    """Write a solution to an open file."""
     arrays: dict[str, Array] = {}
     facts = {
         "format": _FORMAT,
         "kind": solution.kind,
         "time": solution.time,
-        "units": _plain(solution.units),
+        "units": plain(solution.units),
         "phases": [_put(phase, f"{k}.", arrays) for k, phase in enumerate(solution.phases)],
-        "values": _plain(solution.values),
+        "values": plain(solution.values),
         "status": solution.status.name,
         "objective": float(solution.objective),
-        "decided": _plain(solution.decided),
-        "stats": _plain(solution.stats),
+        "decided": plain(solution.decided),
+        "stats": plain(solution.stats),
         "start_report": [[rung.name, rung.seconds, rung.result] for rung in solution.start_report],
         "certificate": _certificate(solution.certificate),
         "message": solution.message,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     entries: dict[str, Any] = {"facts": np.array(json.dumps(facts)), **arrays}
-    with path.open("wb") as file:
-        np.savez_compressed(file, **entries)
-    return path
+    np.savez_compressed(file, **entries)
 
 
 def load(path: str | Path) -> Solution:
@@ -55,18 +60,22 @@ def load(path: str | Path) -> Solution:
     if not path.is_file():
         raise SpecificationError(f"there is no file {path}.")
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {key: stored[key] for key in stored.files}
-        facts = json.loads(str(arrays["facts"]))
-        if facts["format"] != _FORMAT:
-            raise SpecificationError(
-                f"{path.name} has format {facts['format']}, this version reads {_FORMAT}; make it again."
-            )
-        return _solution(facts, arrays)
+        with path.open("rb") as file:
+            return read_solution(file, path.name)
     except SpecificationError:
         raise
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise SpecificationError(f"{path.name} is no saved solution: {type(error).__name__}: {error}") from None
+
+
+def read_solution(file: IO[bytes], name: str = "the file") -> Solution:
+    """Read a solution from an open file."""
+    with np.load(file, allow_pickle=False) as stored:
+        arrays = {key: stored[key] for key in stored.files}
+    facts = json.loads(str(arrays["facts"]))
+    if facts["format"] != _FORMAT:
+        raise SpecificationError(f"{name} has format {facts['format']}, this version reads {_FORMAT}; make it again.")
+    return _solution(facts, arrays)
 
 
 def _solution(facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> Solution:
@@ -100,7 +109,7 @@ def _put(phase: PhaseResult, prefix: str, arrays: dict[str, Array]) -> dict[str,
     facts = {key: list(getattr(phase, key)) for key in _GROUPS}
     return facts | {
         "name": phase.name,
-        "held": _plain(phase.held),
+        "held": plain(phase.held),
         "shapes": list(phase.shapes),
         "reached": bool(phase.trajectory.reached),
     }
@@ -111,7 +120,7 @@ def _get(entry: Mapping[str, Any], prefix: str, arrays: Mapping[str, Array]) -> 
     for i, name in enumerate(entry["shapes"]):
         profile = Profile(*(arrays[f"{prefix}shape{i}.{key}"] for key in _PROFILE))
         shapes[name] = (profile, arrays[f"{prefix}shape{i}.values"])
-    rows = {key: arrays[f"{prefix}{key}"] for key in _ROWS}
+    rows: dict[str, Any] = {key: arrays[f"{prefix}{key}"] for key in _ROWS}
     groups = {key: tuple(entry[key]) for key in _GROUPS}
     trajectory = Trajectory(**rows, reached=entry["reached"])
     return PhaseResult(entry["name"], trajectory, **groups, held=entry["held"], shapes=shapes)
@@ -120,7 +129,7 @@ def _get(entry: Mapping[str, Any], prefix: str, arrays: Mapping[str, Array]) -> 
 def _certificate(certificate: Certificate | None) -> dict[str, Any] | None:
     if certificate is None:
         return None
-    return {key: _plain(getattr(certificate, key)) for key in Certificate.__dataclass_fields__}
+    return {key: plain(getattr(certificate, key)) for key in Certificate.__dataclass_fields__}
 
 
 def _file(path: str | Path) -> Path:
@@ -129,12 +138,12 @@ def _file(path: str | Path) -> Path:
     return path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A value as JSON knows it."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     return value

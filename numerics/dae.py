@@ -5,6 +5,7 @@ A `Dae` is the waist of titer: everything above lowers to it, everything below s
     x' = f(t, x, z, u, p)        rates of the states
     0  = g(t, x, z, u, p)        as many equations as algebraic variables (index 1)
     y  = h(t, x, z, u, p)        named outputs
+    0  = c(t, x, z, u, p)        invariants, where the index was reduced: true at a consistent start, and ever after
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Dae:
     """A semi-explicit DAE of index 1 with named variables.
 
     `function` maps (t, x, z, u, p) to (rate, zero, output); vectors are columns in the order of the tuples.
+    `invariants` maps the same to what stays zero along a solution, None where there is nothing of the kind.
     """
 
     name: str
@@ -48,6 +50,8 @@ class Dae:
     parameters: tuple[Variable, ...] = ()
     outputs: tuple[Variable, ...] = ()
     equations: tuple[str, ...] = ()  # names of the algebraic equations, in order
+    invariants: ca.Function | None = None
+    invariant_names: tuple[str, ...] = ()
     sizes: tuple[int, int, int, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,8 +69,7 @@ class Dae:
 
     def split(self, point: ca.SX | ca.MX | Sequence) -> list:
         """Cut a point vector into t, x, z, u, p."""
-        edges = np.cumsum([0, 1, *self.sizes]).tolist()
-        return [point[a:b] for a, b in pairwise(edges)]
+        return parted(point, (1, *self.sizes))
 
     def depends_on_time(self, *more: ca.Function) -> bool:
         """Whether time itself enters the equations (or any of `more`, functions of the same point)."""
@@ -76,6 +79,12 @@ class Dae:
             for i in range(function.n_out())
             if not (function is self.function and i == 2)
         )
+
+
+def parted(vector: ca.SX | ca.MX | Sequence, sizes: Sequence[int]) -> list:
+    """Cut a vector into parts of the given sizes."""
+    edges = np.cumsum([0, *sizes]).tolist()
+    return [vector[a:b] for a, b in pairwise(edges)]
 
 
 def starts(variables: Sequence[Variable]) -> Array:

@@ -180,6 +180,8 @@ class Nlp:
     batches: tuple[Batch, ...]
     cells: Mapping[str, Array]  # block name -> global number of each local cell
     rows_order: Array | None = None  # a permutation of the rows, where a solver wants one
+    room: Array | None = None  # by how much each column may be left below its domain, where that is less than wanted
+    data_names: Array = field(default_factory=lambda: np.zeros(0, dtype=object))  # what the data are, where known
 
     @property
     def columns(self) -> int:
@@ -203,6 +205,12 @@ class Nlp:
         upper = np.concatenate([np.zeros(0), *(np.tile(b.upper, b.copies) for b in self.batches)])
         return (lower, upper) if self.rows_order is None else (lower[self.rows_order], upper[self.rows_order])
 
+    def relaxed(self, sizes: Array, relaxation: float) -> tuple[Array, Array]:
+        """Bounds of the columns, with physical domains left free by a fraction of the sizes."""
+        slack = np.where(self.domain, relaxation * sizes, 0.0)
+        below = slack if self.room is None else np.minimum(slack, self.room)
+        return self.lower - below, self.upper + slack
+
     def limited(self, limits: Mapping[str, tuple[float, float]]) -> Nlp:
         """The same problem with other bounds (lower, upper) on the rows of these names."""
         batches = []
@@ -217,6 +225,13 @@ class Nlp:
     def column_name(self, i: int, times: Mapping[str, tuple[float, float]] | None = None) -> str:
         """What column i is: `reactor.T @ react, t = 742`; `times` gives (start, duration) of each phase."""
         return _name_at(self.labels, i, times)
+
+    def cell_name(self, i: int, times: Mapping[str, tuple[float, float]] | None = None) -> str:
+        """What a batch's index points at: a column, or a number that is data."""
+        if i < self.columns:
+            return self.column_name(i, times)
+        known = i - self.columns < len(self.data_names)
+        return str(self.data_names[i - self.columns]) if known else ""
 
     def row_name(self, i: int, times: Mapping[str, tuple[float, float]] | None = None) -> str:
         """What row i is: `reactor.T balance @ react, t = 742`."""
@@ -239,6 +254,7 @@ def join(blocks: Sequence[Block], links: Sequence[Link]) -> Nlp:
     root = np.arange(total)
     kind = np.zeros(total, dtype=np.int8)  # 0 open, 1 column, 2 data, 3 alias
     value = np.full(total, np.nan)
+    names = np.full(total, "", dtype=object)
     groups: list[tuple[Array, Columns]] = []
 
     def fill(at: Array, what: int, where: str, count: int) -> None:
@@ -267,6 +283,7 @@ def join(blocks: Sequence[Block], links: Sequence[Link]) -> Nlp:
         elif isinstance(link, Fix):
             fill(cells(link.slot), 2, link.slot.block, np.size(link.values))
             value[cells(link.slot)] = link.values
+            names[cells(link.slot)] = link.name
         elif isinstance(link, Decide):
             fill(cells(link.slot), 1, link.slot.block, link.columns.count)
             groups.append((cells(link.slot), link.columns))
@@ -308,6 +325,7 @@ def join(blocks: Sequence[Block], links: Sequence[Link]) -> Nlp:
         data=value[data_cells],
         batches=tuple(batches),
         cells={b.name: number[spaces[b.name] : spaces[b.name] + b.size] for b in blocks},
+        data_names=names[data_cells],
     )
 
 

@@ -11,13 +11,15 @@ import numpy as np
 
 from titer.numerics.dae import Array
 from titer.numerics.errors import SpecificationError, unknown
-from titer.numerics.integrate import Trajectory
+from titer.numerics.integration.trajectory import Trajectory
 from titer.numerics.segment import Profile
 from titer.numerics.solvers import Status
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from titer.numerics.explaining.explanation import Explanation
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +179,16 @@ class Solution:
         from titer.numerics.plot import plot_solution
 
         return plot_solution(self, names)
+
+    def explain(self) -> Explanation:
+        """Why the solve ended as it did: a verdict and the facts behind it, in names, units and times.
+
+        After a failure: what is missed where, the least change of limits that makes the problem feasible, where a
+        number stopped being finite. After a success: what holds the optimum, at what price, and what is doubtful.
+        """
+        from titer.numerics.explaining.explanation import explain_solution
+
+        return explain_solution(self)
 
     def save(self, path: str | Path) -> Path:
         """Write one file, `path` with the ending .npz, and return where it is; `Solution.load` reads it."""

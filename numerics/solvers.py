@@ -18,6 +18,7 @@ import numpy as np
 from titer.numerics.chain import Chain, chain
 from titer.numerics.errors import SpecificationError
 from titer.numerics.grid import is_whole
+from titer.numerics.interrupts import Interrupts
 from titer.numerics.nlp import Array, Nlp
 from titer.numerics.optimality import optimality
 from titer.numerics.program import Program, Scaling
@@ -159,13 +160,23 @@ class Engine:
         """Solve from the decisions `w`; bounds are those of the columns (row bounds are the problem's)."""
         began = time.perf_counter()
         task = _Task(w, scaling, lower, upper, data)
+        interrupts = Interrupts()
         try:
-            answer = self._lean(task, multipliers, manner) if self._chain is None else self._staged(task, self._chain)
-        except RuntimeError as error:  # the solver threw: the start is what is left
-            failed = {"return_status": str(error).strip().splitlines()[-1], "success": False}
+            with interrupts:
+                answer = self._answer(task, multipliers, manner)
+        except (RuntimeError, KeyboardInterrupt) as error:  # the solver threw: the start is what is left
+            if isinstance(error, KeyboardInterrupt) and not interrupts.seen:
+                raise
+            failed = {"return_status": (str(error).strip() or "stopped").splitlines()[-1], "success": False}
             none = (np.zeros(self.nlp.rows), np.zeros(self.nlp.columns))
             answer = _Answer(failed, np.clip(w, lower, upper) / scaling.columns, *none)
+        if interrupts.seen:
+            answer.stats["return_status"] = "User_Requested_Stop"
+            answer.stats["success"] = False
         return self._judge(answer, task, time.perf_counter() - began)
+
+    def _answer(self, task: _Task, multipliers: tuple[Array, Array] | None, manner: Manner) -> _Answer:
+        return self._lean(task, multipliers, manner) if self._chain is None else self._staged(task, self._chain)
 
     def _lean(self, task: _Task, multipliers: tuple[Array, Array] | None, manner: Manner) -> _Answer:
         w, scaling, lower, upper, data = task
@@ -314,6 +325,8 @@ def _fatrop(program: Program, link: Chain, solver: Fatrop) -> ca.Function:
 
 def _status(stats: dict, solver: Ipopt | Fatrop) -> Status:
     text = str(stats.get("return_status", ""))
+    if text == "User_Requested_Stop":
+        return Status.INTERRUPTED
     if isinstance(solver, Fatrop):
         if stats.get("success"):
             return Status.SOLVED
@@ -326,7 +339,6 @@ def _status(stats: dict, solver: Ipopt | Fatrop) -> Status:
         "Maximum_Iterations_Exceeded": Status.ITERATIONS,
         "Maximum_CpuTime_Exceeded": Status.TIME,
         "Maximum_WallTime_Exceeded": Status.TIME,
-        "User_Requested_Stop": Status.INTERRUPTED,
         "Invalid_Number_Detected": Status.INVALID_NUMBER,
         "Diverging_Iterates": Status.DIVERGED,
         "Not_Enough_Degrees_Of_Freedom": Status.TOO_FEW_FREEDOMS,

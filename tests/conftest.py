@@ -15,6 +15,12 @@ SEED = 20260101
 os.environ["MPLBACKEND"] = "Agg"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _unfinished(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep unfinished solves of tests away from those of the user."""
+    os.environ["TITER_UNFINISHED"] = str(tmp_path_factory.mktemp("unfinished"))
+
+
 @pytest.fixture(autouse=True)
 def _fixed_seed() -> None:
     """Seed the global generators before each test, so that no test depends on the order they run in."""

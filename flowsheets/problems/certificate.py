@@ -17,7 +17,7 @@ from titer.flowsheets.problems.results import moved_ends
 from titer.flowsheets.problems.start import Started
 from titer.flowsheets.simulation import StoppedRunError, parameters_of, run_operations
 from titer.flowsheets.terms import AtTimes
-from titer.numerics.integrate import Trajectory
+from titer.numerics.integration.trajectory import Trajectory
 from titer.numerics.solution import Certificate, PhaseResult, Solution
 
 Array = np.ndarray

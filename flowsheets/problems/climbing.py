@@ -1,13 +1,21 @@
-"""How is a transcribed problem solved from one start? Domains relaxed, then widened or tightened as they are needed."""
+"""How is a transcribed problem solved from one start? Domains relaxed, then widened or tightened as they are needed.
+
+What cannot be solved from its start is approached otherwise: with its inputs fixed and its limits elastic, then by the
+least change of its limits, then with the limits that block it brought back step by step.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from titer.numerics.nlp import Array, Nlp
+from titer.flowsheets.problems.stages import Stage
+from titer.numerics.explaining.attempt import Attempt
+from titer.numerics.explaining.elastic import Relaxed, relax_limits
+from titer.numerics.nlp import Array
 from titer.numerics.program import Scaling
 from titer.numerics.solvers import Engine, Fatrop, Ipopt, Manner, Outcome, Status
 
@@ -16,6 +24,11 @@ WIDER = 1e-2  # where one binds, to see whether it is a limit or an element's un
 TIGHTER = (1e-6, 1e-8)
 _PULL = 1e-3  # scaled multiplier from which a domain is said to bind
 _UNCHANGED = 1e-6  # relative change of an objective that is called none
+_BACK = (0.5, 0.8, 1.0)  # shares of the way on which limits that block are brought back
+_RESCUE = 0.2  # of the solver's time limit, that one attempt at feasible decisions may take
+_LONG = 0.2  # seconds of a solve that is worth keeping
+Step = tuple[str, float, str]  # what was done, in how many seconds, with what result
+Note = Callable[[Outcome, Sequence[Step]], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,17 +43,29 @@ class Reached:
     relaxation: float
     left: float
     binding: tuple[str, ...]
-    steps: tuple[tuple[str, float, str], ...]
+    steps: tuple[Step, ...]
 
 
-def climb(engine: Engine, w: Array, scaling: Scaling) -> Reached:
-    """Solve with relaxed domains, then with wider ones where they bind, then with tighter ones where they were left."""
-    ascent = _Ascent(engine, scaling)
+def climb(
+    engine: Engine,
+    w: Array,
+    scaling: Scaling,
+    wishes: frozenset[str] = frozenset(),
+    stages: Sequence[Stage] = (),
+    note: Note | None = None,
+) -> Reached:
+    """Solve with relaxed domains, then with wider ones where they bind, then with tighter ones where they were left.
+
+    `wishes`: names of rows that may give when feasible decisions are looked for. `stages`: programs on the way to this
+    one, solved first. `note` is told of every solve that took its time, so that nothing of it is lost.
+    """
+    ascent = _Ascent(engine, scaling, note)
+    w = ascent.through(stages, w)
     outcome = ascent.solve("NLP", w, RELAXATION)
     if _worth_another_try(outcome, engine.solver):
         outcome = ascent.solve("NLP, adaptive barrier", w, RELAXATION, Manner.FAR)
     reached = ascent.reached(outcome, RELAXATION)
-    if outcome.status in (Status.TIME, Status.INTERRUPTED):
+    if outcome.status in (Status.TIME, Status.INTERRUPTED, Status.DIVERGED):
         return reached
     if reached.binding or not outcome.status.ok:
         # A domain is no limit: an element that a depletion crosses undershoots, and its bound then holds the decisions.
@@ -48,7 +73,10 @@ def climb(engine: Engine, w: Array, scaling: Scaling) -> Reached:
         if wider.outcome.status.ok and not wider.binding:
             return wider
         if not outcome.status.ok:
+            outcome = _rescued(ascent, w, wishes) or outcome
+        if not outcome.status.ok:
             return ascent.reached(outcome, RELAXATION)
+        reached = ascent.reached(outcome, RELAXATION)
     for tighter in TIGHTER:
         if reached.left <= TIGHTER[-1]:
             break
@@ -63,17 +91,57 @@ def climb(engine: Engine, w: Array, scaling: Scaling) -> Reached:
 class _Ascent:
     """Solves one after another from one start, with a word on each."""
 
-    def __init__(self, engine: Engine, scaling: Scaling):
-        self.engine, self.scaling = engine, scaling
-        self.steps: list[tuple[str, float, str]] = []
+    def __init__(self, engine: Engine, scaling: Scaling, note: Note | None):
+        self.engine, self.scaling, self.note = engine, scaling, note
+        self.steps: list[Step] = []
 
     def solve(self, name: str, w: Array, relaxation: float, manner: Manner = Manner.NEAR) -> Outcome:
+        limits = self.engine.nlp.relaxed(self.scaling.columns, relaxation)
+        return self._noted(name, lambda: self.engine.solve(w, self.scaling, *limits, manner=manner))
+
+    def through(self, stages: Sequence[Stage], w: Array) -> Array:
+        """The decisions at the end of a path of programs; where one is not solved the next is tried from before it."""
+        for stage in stages:
+            for manner in (Manner.NEAR, Manner.FAR):
+                outcome = self._on_the_way(stage, w, manner)
+                if outcome.status.ok:
+                    w = outcome.w
+                    break
+        return w
+
+    def _on_the_way(self, stage: Stage, w: Array, manner: Manner) -> Outcome:
+        lower, upper = (b.copy() for b in self.engine.nlp.relaxed(self.scaling.columns, RELAXATION))
+        w = w.copy()
+        w[stage.held] = lower[stage.held] = upper[stage.held] = stage.values
+        solve = self.engine.solve
+        return self._noted(stage.name, lambda: solve(w, self.scaling, lower, upper, stage.data, manner=manner))
+
+    def limited(self, name: str, w: Array, limits: dict[str, tuple[float, float]]) -> Outcome:
+        """A solve with other limits on named rows."""
+        bounds = self.engine.nlp.relaxed(self.scaling.columns, RELAXATION)
+        engine = self.engine.limited(limits)
+        return self._noted(name, lambda: engine.solve(w, self.scaling, *bounds))
+
+    def feasible(self, name: str, w: Array, wishes: frozenset[str], fixed: bool) -> Relaxed | None:
+        """Decisions that miss the wishes least, with the decided ones `fixed` or free."""
+        lower, upper = self.engine.nlp.relaxed(self.scaling.columns, WIDER)
+        if fixed:
+            decided = ~self.engine.nlp.domain
+            lower, upper = np.where(decided, w, lower), np.where(decided, w, upper)
+        solver = self.engine.solver
+        attempt = Attempt(self.engine.nlp, solver, self.scaling, w, WIDER, limits=wishes)
         began = time.perf_counter()
-        limits = relaxed(self.engine.nlp, self.scaling.columns, relaxation)
-        outcome = self.engine.solve(w, self.scaling, *limits, manner=manner)
-        said = f"{outcome.status.value}; {outcome.iterations} iterations, violation {outcome.violation:.0e}"
+        found = relax_limits(attempt, w, lower, upper, _RESCUE * getattr(solver, "seconds", 300.0))
+        said = "not found"
+        if found is not None:
+            missed = f"misses {found.changes[0][0].text} and {len(found.changes) - 1} more" if found.changes else ""
+            said = "meets all limits" if found.none else missed.replace(" and 0 more", "")
         self.steps.append((name, time.perf_counter() - began, said))
-        return outcome
+        return found
+
+    def rescaled(self, w: Array) -> None:
+        """Scale the rows anew, at decisions that keep the balances."""
+        self.scaling = self.engine.scaling(w, self.scaling.columns)
 
     def again(self, reached: Reached, relaxation: float) -> Reached:
         return self.reached(self.solve(f"domains to {relaxation:.0e}", reached.outcome.w, relaxation), relaxation)
@@ -87,6 +155,54 @@ class _Ascent:
         names = tuple(nlp.column_name(int(i)) for i in binding[:3])
         return Reached(outcome, relaxation, left, names, tuple(self.steps))
 
+    def _noted(self, name: str, solve: Callable[[], Outcome]) -> Outcome:
+        began = time.perf_counter()
+        outcome = solve()
+        said = f"{outcome.status.value}; {outcome.iterations} iterations, violation {outcome.violation:.0e}"
+        self.steps.append((name, time.perf_counter() - began, said))
+        if self.note is not None and outcome.seconds > _LONG:
+            self.note(outcome, self.steps)
+        return outcome
+
+
+def _rescued(ascent: _Ascent, w: Array, wishes: frozenset[str]) -> Outcome | None:
+    """The problem from decisions that are feasible, or nearly; None where there seem to be none."""
+    if not wishes or ascent.steps[-1][2].startswith((Status.TIME.value, Status.INTERRUPTED.value)):
+        return None
+    fixed = ascent.feasible("fixed inputs, limits elastic", w, wishes, fixed=True)
+    if fixed is not None:
+        w = fixed.w
+        ascent.rescaled(w)
+    found = ascent.feasible("limits elastic", w, wishes, fixed=False)
+    if found is None or not found.none:
+        return None
+    outcome = ascent.solve("NLP from feasible decisions", found.w, RELAXATION)
+    if outcome.status.ok or fixed is None or fixed.none:
+        return outcome
+    return _tightened(ascent, fixed) or outcome
+
+
+def _tightened(ascent: _Ascent, fixed: Relaxed) -> Outcome | None:
+    """The problem with the limits that the fixed inputs miss brought back from there, step by step."""
+    bounds = {}
+    lower, upper = ascent.engine.nlp.row_bounds()
+    texts = np.concatenate([batch.labels.texts for batch in ascent.engine.nlp.batches])
+    for slack, _ in fixed.changes:
+        rows = texts == slack.text
+        bounds[slack.text] = (float(lower[rows].max()), float(upper[rows].min()))
+    w, outcome = fixed.w, None
+    for share in _BACK:
+        limits = dict(bounds)
+        for slack, amount in fixed.changes:
+            low, up = limits[slack.text]
+            give = (1.0 - share) * 1.05 * amount
+            limits[slack.text] = (low, up + give) if slack.upper else (low - give, up)
+        outcome = ascent.limited(f"NLP, blocking limits {100 * share:.0f} % back", w, limits)
+        if not outcome.status.ok:
+            return None
+        w = outcome.w
+    return outcome
+
 
 def _worth_another_try(outcome: Outcome, solver: Ipopt | Fatrop) -> bool:
     """Whether IPOPT failed for a reason that a larger barrier may mend, not for want of time or iterations."""
@@ -94,10 +210,4 @@ def _worth_another_try(outcome: Outcome, solver: Ipopt | Fatrop) -> bool:
         return False
     if outcome.status is Status.ITERATIONS:
         return outcome.iterations < solver.iterations
-    return outcome.status not in (Status.TIME, Status.INTERRUPTED)
-
-
-def relaxed(nlp: Nlp, sizes: Array, relaxation: float) -> tuple[Array, Array]:
-    """Bounds of the columns, with physical domains relaxed by a fraction of the nominal size."""
-    slack = np.where(nlp.domain, relaxation * sizes, 0.0)
-    return nlp.lower - slack, nlp.upper + slack
+    return outcome.status not in (Status.TIME, Status.INTERRUPTED, Status.DIVERGED)

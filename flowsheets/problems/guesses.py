@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.operation import Decided, Duration, Operation, middle
 from titer.flowsheets.problems.assembly import Assembled, Placement
 from titer.flowsheets.problems.filling import fill
 from titer.flowsheets.problems.ladder import Ladder
 from titer.flowsheets.problems.problem import PhaseTerms, Problem, Run, free_numbers
-from titer.flowsheets.simulation import StoppedRunError, run_operations
+from titer.flowsheets.simulation import Source, StoppedRunError, run_operations, solution_of
 from titer.numerics.errors import SolveError, SpecificationError
 from titer.numerics.solution import PhaseResult, Solution
+from titer.numerics.solvers import Status
 
 Array = np.ndarray
+_INPUTS = (None, 0.5, 0.25, 0.75, 0.05, 0.95)  # shares of their bounds at which decided inputs are tried
+
+
+@dataclass(frozen=True, eq=False)
+class Nominal:
+    """A trajectory of every run to start from, and how the problem is approached from there.
+
+    `share`: of the durations, that could be simulated. `parameters`: those of an earlier solution whose own
+    trajectories are the start, because its decisions do not run on this plant.
+    """
+
+    runs: list[tuple[PhaseResult, ...]]
+    share: float = 1.0
+    parameters: Mapping[str, float] | None = None
 
 
 def nominal_runs(
@@ -25,38 +41,65 @@ def nominal_runs(
     terms: Sequence[Sequence[PhaseTerms]],
     start_from: Sequence[Solution | None],
     ladder: Ladder,
-) -> list[tuple[PhaseResult, ...]]:
-    """A trajectory of every run to start from: that of an earlier solution's decisions, else a simulation."""
-    results = []
+) -> Nominal:
+    """A trajectory of every run to start from: that of an earlier solution's decisions, else a simulation.
+
+    Raises SolveError, with the run that got farthest as its solution, where nothing runs.
+    """
+    results, share, parameters = [], 1.0, None
     for run, phases, earlier in zip(problem.runs, terms, start_from, strict=True):
         plant = run.plant.with_values(guessed(problem, earlier))
         if earlier is not None:
-            _check_same_phases(run, earlier)
+            _check_some_phase(run, earlier)
             planned = [_from_solution(phase, earlier).operation for phase in phases]
             shapes = {p.name: p.shapes for p in earlier.phases}
             try:
                 results.append(run_operations(plant, planned, shapes, earlier.duration, points=120))
                 continue
-            except StoppedRunError:
-                pass  # the earlier decisions do not run on this plant: start as if there were none
-        results.append(_simulated(plant, phases, ladder))
+            except StoppedRunError as stop:  # the earlier decisions do not run on this plant
+                ladder.climbed("simulation", f"of the earlier decisions stopped at t = {stop.end:.6g} {plant.time}")
+                if _fits(phases, earlier):
+                    results.append(earlier.phases)
+                    parameters = earlier.values
+                    continue
+        simulated, part = _simulated(run, plant, phases, ladder)
+        results.append(simulated)
+        share = min(share, part)
     ladder.climbed("simulation", f"{sum(len(p.trajectory.time) for r in results for p in r)} points")
-    return results
+    return Nominal(results, share, parameters)
 
 
-def _simulated(plant: Any, phases: Sequence[PhaseTerms], ladder: Ladder) -> tuple[PhaseResult, ...]:
-    """The nominal recipe, or, where it does not run, the recipe with decided inputs elsewhere in their bounds."""
-    complaint = ""
-    for share in (None, 0.5, 0.25, 0.75, 0.05, 0.95):
+def _simulated(
+    run: Run, plant: Flowsheet, phases: Sequence[PhaseTerms], ladder: Ladder
+) -> tuple[tuple[PhaseResult, ...], float]:
+    """The nominal recipe and 1; where it does not run, the recipe with decided inputs elsewhere in their bounds, or as
+    much of its durations as runs, and that share."""
+    stops: list[tuple[float, StoppedRunError, list[Operation]]] = []
+    for share in _INPUTS:
         planned = [p.operation if share is None else _at_share(p.operation, share) for p in phases]
         try:
-            return run_operations(plant, planned, points=120)
+            return run_operations(plant, planned, points=120), 1.0
         except StoppedRunError as stop:
-            complaint = complaint or stop.message
-            ladder.climbed("simulation", f"failed: {stop.message.splitlines()[0]}")
+            stops.append((stop.end, stop, planned))
+            ladder.climbed("simulation", f"stopped at t = {stop.end:.6g} {plant.time}")
+    end, _, planned = max(stops, key=lambda entry: entry[0])
+    whole = sum(p.operation.duration.guess for p in phases)
+    for part in (0.8 * end / whole, 0.3 * end / whole):
+        if part <= 0.0 or any(p.operation.event is not None for p in phases):
+            break
+        durations = {p.operation.name: part * p.operation.duration.guess for p in phases}
+        try:
+            found = run_operations(plant, planned, durations=durations, points=120)
+        except StoppedRunError:
+            continue
+        ladder.climbed("simulation", f"of {100 * part:.3g} % of the durations")
+        return found, part
+    farthest = stops[0][1]
     raise SolveError(
-        f"no start: the recipe cannot be simulated.\n  {complaint}\n"
-        f"  Six sets of inputs inside their bounds were tried. Simulate the recipe by itself to see how far it gets."
+        f"no start: {farthest.message}\n"
+        f"  Six sets of inputs inside their bounds were tried, and shorter durations. What was reached is in "
+        f"error.solution.",
+        stopped_solution(run, plant, farthest),
     )
 
 
@@ -178,19 +221,38 @@ def guessed(problem: Problem, start_from: Solution | None) -> dict[str, float]:
     return {n.name: float(np.clip(known.get(n.name, n.guess), n.lower, n.upper)) for n in numbers}
 
 
+def stopped_solution(run: Run, plant: Flowsheet, stop: StoppedRunError) -> Solution:
+    """What a run that stopped got through."""
+    source = Source(plant, run.recipe, run.inputs, {})
+    return solution_of(source, stop.phases, Status.FAILED, stop.message, integration=stop.integration)
+
+
 def _from_solution(phase: PhaseTerms, solution: Solution) -> PhaseTerms:
     operation = phase.operation
+    if operation.name not in solution.duration:
+        return phase
     length = solution.duration[operation.name]
     d = operation.duration
     guess = float(np.clip(length, d.lower, d.upper)) if d.free else d.guess
     return replace(phase, operation=replace(operation, duration=replace(d, guess=guess)))
 
 
-def _check_same_phases(run: Run, start_from: Solution) -> None:
-    wanted = [phase.name for phase in run.recipe]
-    came = [phase.name for phase in start_from.phases]
-    if wanted != came:
+def _check_some_phase(run: Run, start_from: Solution) -> None:
+    """Phases are matched by name; those that the earlier solution lacks start from the nominal recipe."""
+    wanted, came = [phase.name for phase in run.recipe], [phase.name for phase in start_from.phases]
+    if not set(wanted) & set(came):
         raise SpecificationError(
-            f"start_from: its phases are {', '.join(came)}, the recipe's are {', '.join(wanted)}.\n"
-            f"  Give a solution of the same recipe."
+            f"start_from: its phases are {', '.join(came)}, the recipe's are {', '.join(wanted)}: none is the same.\n"
+            f"  Give a solution that shares phases with the recipe, or leave start_from out."
         )
+
+
+def _fits(phases: Sequence[PhaseTerms], earlier: Solution) -> bool:
+    """Whether an earlier solution's trajectories are those of these phases: the same phases and variables."""
+    if [p.operation.name for p in phases] != [p.name for p in earlier.phases]:
+        return False
+    daes = [p.operation.lowered.dae for p in phases]
+    return all(
+        (tuple(v.name for v in d.states), tuple(v.name for v in d.algebraics)) == (p.states, p.algebraics)
+        for d, p in zip(daes, earlier.phases, strict=True)
+    )

@@ -194,12 +194,32 @@ def phases_of(run: Run, free: Mapping[str, Any]) -> tuple[PhaseTerms, ...]:
             found = {k: replace(found[k], chosen=indices) for k, indices in chosen.items()}
         for k, entry in found.items():
             placed[k][_slot(term, weight)].append(entry)
+    placed[0]["at_start"] += _held_at_start(planned[0], free)
     for k, groups in enumerate(placed):
         groups["paths"] = [from_the_start(run, free, planned, k, path, placed) for path in groups["paths"]]
     return tuple(
         PhaseTerms(operation, **{key: tuple(entries) for key, entries in groups.items()})
         for operation, groups in zip(planned, placed, strict=True)
     )
+
+
+def _held_at_start(first: Operation, free: Mapping[str, Any]) -> list[Placed]:
+    """Invariants of a model of reduced index at the recipe's start, where something that they read is decided."""
+    dae = first.lowered.dae
+    if dae.invariants is None:
+        return []
+    decided = {str(each) for name in free for each in elements_of(name)}
+    point = [ca.SX.sym("a", n) for n in (1, *dae.sizes)]
+    held: list[Placed] = []
+    for row, name in zip(ca.vertsplit(dae.invariants(*point)), dae.invariant_names, strict=True):
+        function = ca.Function("invariant", point, [row])
+        read = {dae.states[i].name for i in function.jac_sparsity(0, 1).get_col()}
+        read |= {dae.parameters[i].name for i in function.jac_sparsity(0, 4).get_col()}
+        if read & decided or (decided and function.jac_sparsity(0, 2).nnz()):
+            held.append(
+                Placed(AtStart(lambda v: 0.0, name=f"{name} at the start"), function, 0.0, 0.0, 0.0, DIMENSIONLESS)
+            )
+    return held
 
 
 def check_is_mapping(free: Any) -> None:

@@ -26,7 +26,8 @@ from titer.flowsheets.simulation import parameters_of
 from titer.numerics.collocation import Points
 from titer.numerics.dae import Array
 from titer.numerics.grid import Grid
-from titer.numerics.integrate import IntegrationError, integrate
+from titer.numerics.integration.integrate import integrate
+from titer.numerics.integration.trajectory import IntegrationError
 from titer.numerics.solution import Certificate
 
 _GROWTH = 3.0  # largest factor of elements from mesh to mesh

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from titer.flowsheets.declarations import State
-from titer.flowsheets.lowering import evaluate
+from titer.flowsheets.lowering import evaluate, labels_of
 from titer.flowsheets.problems.assembly import Assembled, Placement
 from titer.flowsheets.problems.wiring import starts_block
 from titer.flowsheets.simulation import Source, parameters_of
 from titer.flowsheets.symbols.symbol import Symbol
 from titer.flowsheets.terms import Term
-from titer.numerics.integrate import Trajectory, consistent_algebraics, outputs
+from titer.numerics.integration.consistency import consistent_algebraics
+from titer.numerics.integration.trajectory import Trajectory, outputs
 from titer.numerics.segment import Profile
 from titer.numerics.solution import PhaseResult, Rung, Solution, StartReport
 from titer.numerics.solvers import Outcome
@@ -35,7 +36,7 @@ def read(assembled: Assembled, r: int, outcome: Outcome, rungs: Sequence[Rung], 
     return Solution(
         kind="optimum",
         time=run.plant.time,
-        units={name: measure.label for name, measure in run.plant.measures.items()},
+        units=labels_of(run.plant, [name for phase in phases for name in phase.algebraics]),
         phases=tuple(phases),
         values={**run.plant.values, **decided},
         status=outcome.status,

@@ -15,6 +15,7 @@ from titer.flowsheets.problems.guesses import elsewhere
 from titer.flowsheets.problems.ladder import Ladder
 from titer.flowsheets.problems.problem import PhaseTerms, Problem
 from titer.flowsheets.simulation import StoppedRunError
+from titer.numerics.explaining.attempt import Attempt
 from titer.numerics.nlp import Array
 from titer.numerics.program import Scaling
 from titer.numerics.solvers import Engine
@@ -38,7 +39,7 @@ def search(
     terms: Sequence[Sequence[PhaseTerms]],
     assembled: Assembled,
     engine: Engine,
-    scaling: Scaling,
+    begun: Attempt,
     first: Reached,
     others: int,
     seed: int,
@@ -54,23 +55,23 @@ def search(
             points.append(elsewhere(problem, terms, assembled, rng if k else None))
             said = "decisions moved inside their bounds, simulated"
         except StoppedRunError as stop:
-            said = f"failed: {stop.message.splitlines()[0]}"
+            said = f"stopped at t = {stop.end:.6g} {problem.plant.time}"
         ladder.report([("simulation", time.perf_counter() - began, said)], f"{name}: ")
     seconds = sum(step[1] for step in first.steps)
-    found = _all(engine, points, scaling, seconds)
+    found = _all(engine, points, begun, seconds)
     for k, reached in enumerate(found):
         ladder.report(reached.steps, "second start: " if others == 1 else f"start {k + 2}: ")
-    return _choice([first, *found], problem, assembled, scaling, others, ladder)
+    return _choice([first, *found], problem, assembled, begun.scaling, others, ladder)
 
 
-def _all(engine: Engine, points: Sequence[Array], scaling: Scaling, seconds: float) -> list[Reached]:
+def _all(engine: Engine, points: Sequence[Array], begun: Attempt, seconds: float) -> list[Reached]:
     if len(points) > 2 and seconds > _PARALLEL:
         from joblib import Parallel, cpu_count, delayed
 
         jobs = min(cpu_count(), len(points))
         if jobs > 1:
-            return list(Parallel(n_jobs=jobs)(delayed(climb)(engine, w, scaling) for w in points))
-    return [climb(engine, w, scaling) for w in points]
+            return list(Parallel(n_jobs=jobs)(delayed(climb)(engine, w, begun.scaling, begun.limits) for w in points))
+    return [climb(engine, w, begun.scaling, begun.limits) for w in points]
 
 
 def _choice(

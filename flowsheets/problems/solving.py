@@ -16,6 +16,8 @@ from titer.flowsheets.problems.refining import refined_grid, switching_inputs
 from titer.flowsheets.problems.results import read
 from titer.flowsheets.problems.start import Started, start
 from titer.numerics.errors import SolveError, SpecificationError
+from titer.numerics.explaining.keeping import Keeper
+from titer.numerics.explaining.record import record_of
 from titer.numerics.solution import Certificate, Solution, StartReport
 from titer.numerics.solvers import Fatrop, Ipopt, Status
 
@@ -50,7 +52,52 @@ def solve(
     accuracy = refine or ACCURACY
     if refine is not None:  # a barrier must not blur what the mesh resolves
         solver = replace(solver, tolerance=float(np.clip(1e-2 * refine, 1e-12, solver.tolerance)))
-    started = start(problem, solver, start_from, starts, seed=seed)
+    keeper = Keeper.begin()
+    try:
+        solved = _solved(problem, solver, start_from, starts, seed, refine, accuracy, keeper)
+    except SolveError as error:  # no start: what was simulated is all there is
+        if error.solution is None:
+            raise
+        raise SolveError(*_kept(keeper, str(error), error.solution)) from None
+    if solved.started.outcome.status.ok:
+        keeper.discard()
+        return solved
+    path = keeper.write(lambda: record_of(solved.solutions[0]))
+    stats = {} if path is None else {"kept": str(path)}
+    return Solved(solved.started, tuple(replace(s, stats={**s.stats, **stats}) for s in solved.solutions))
+
+
+def failure_of(solution: Solution, prefix: str = "") -> str:
+    """What an error says of a solve that failed: why, in names, and where everything is kept."""
+    kept = solution.stats.get("kept")
+    where = f" `titer explain {kept}` reads it from its file." if kept else ""
+    return (
+        f"{prefix}{solution.explain()}\n"
+        f"  The unfinished solution is in error.solution; its start_report says what was tried.{where}"
+    )
+
+
+def _kept(keeper: Keeper, message: str, solution: Solution) -> tuple[str, Solution]:
+    """A message with the file that explains it, and the solution that knows of it."""
+    path = keeper.write(lambda: record_of(solution))
+    if path is None:
+        return message, solution
+    stats = {**solution.stats, "kept": str(path)}
+    return f"{message}\n  `titer explain {path}` reads it from its file.", replace(solution, stats=stats)
+
+
+def _solved(
+    problem: Problem,
+    solver: Ipopt | Fatrop,
+    start_from: Solution | None,
+    starts: int | None,
+    seed: int,
+    refine: float | None,
+    accuracy: float,
+    keeper: Keeper,
+) -> Solved:
+    """Start, certify, refine."""
+    started = start(problem, solver, start_from, starts, seed=seed, keeper=keeper)
     current = _Pass(problem, started, _certificates(started, accuracy))
     searched = {key: started.solutions[0].stats[key] for key in ("starts", "starts_agree")}
     if problem.grid.elements is None and _may_be_too_coarse(started):
@@ -153,7 +200,7 @@ def with_limits(solved: Solved, limits: Mapping[str, tuple[float, float]]) -> So
     engine = before.engine.limited(limits)
     assembled = replace(before.assembled, nlp=engine.nlp)
     ladder = Ladder()
-    reached = climb(engine, before.outcome.w, before.scaling)
+    reached = climb(engine, before.outcome.w, before.scaling, before.attempt.limits)
     ladder.report(reached.steps)
     stats = {**before.solutions[0].stats, "iterations": reached.outcome.iterations}
     solutions = tuple(read(assembled, r, reached.outcome, ladder.rungs, stats) for r in range(len(before.solutions)))

@@ -153,7 +153,7 @@ def _problem(plant, recipe, grid, inputs, free, minimize, maximize, subject_to) 
 def _plans(problem: Problem) -> tuple[PhasePlan, ...]:
     """The phases of a problem, simulated, and meshed as titer would."""
     terms = [phases_of(problem.runs[0], problem.free)]
-    nominal = nominal_runs(problem, terms, [None] * len(problem.runs), Ladder())
+    nominal = nominal_runs(problem, terms, [None] * len(problem.runs), Ladder()).runs
     placements = assemble(problem, terms, nominal).runs[0]
     return tuple(_plan(problem, p, result) for p, result in zip(placements, nominal[0], strict=True))
 

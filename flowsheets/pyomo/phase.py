@@ -23,6 +23,7 @@ from titer.flowsheets.names import element
 from titer.flowsheets.operation import Decided
 from titer.flowsheets.pyomo.moments import Moments, PhasePlan, Place, moments_of
 from titer.flowsheets.pyomo.reading import converted, raw, unit_of
+from titer.flowsheets.pyomo.reduced import add_derived
 from titer.flowsheets.returned import with_parts
 from titer.flowsheets.scalar import Scalar
 from titer.flowsheets.symbols.measure import DIMENSIONLESS
@@ -30,7 +31,9 @@ from titer.flowsheets.trace import port_scalars
 from titer.flowsheets.unit import Unit
 
 _PYOMOS = frozenset(dir(pyo.ConcreteModel()))  # `load`, `index`, `type`, `model`, `config`, ...
-_OURS = frozenset({"time", "link", "until", "path", "at_start", "at_end", "integral", "integrand", "rate_of_change"})
+_OURS = frozenset(
+    {"time", "link", "until", "path", "at_start", "at_end", "integral", "integrand", "rate_of_change", "reduced"}
+)
 
 
 def add_plant(model: Any, plant: Flowsheet) -> dict[str, Place]:
@@ -73,6 +76,7 @@ def add_phase(block: Any, plan: PhasePlan, shared: Mapping[str, Place], where: M
     for adder in adders:
         if adder.unit.name in active:
             adder.equations()
+    add_derived(block)
     # Asked for at every position, it traces what no equation needs: a unit operation that only calculates.
     block.time = pyo.Expression(block.tau, rule=_time)
 

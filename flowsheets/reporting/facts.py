@@ -125,6 +125,7 @@ def _run(name: str, solution: Solution, plant: Flowsheet | None) -> Facts:
         "numbers": numbers_of(solution, formulas),
         "source_known": solution.source is not None,
         "certificate": _certificate(solution.certificate),
+        "explanation": _explanation(solution),
         "ends": {n: {"value": solution.at_end(n), "unit": solution.units.get(n, "")} for n in _states(solution)},
         "start_report": [{"name": r.name, "seconds": r.seconds, "result": r.result} for r in solution.start_report],
         "stats": dict(solution.stats),
@@ -137,6 +138,16 @@ def _objective(solution: Solution) -> Facts | None:
 
 def _states(solution: Solution) -> list[str]:
     return list(dict.fromkeys(name for phase in solution.phases for name in (*phase.states, *phase.algebraics)))
+
+
+def _explanation(solution: Solution) -> Facts:
+    explanation = solution.explain()
+    return {
+        "verdict": explanation.verdict.value,
+        "headline": explanation.headline,
+        "lines": list(explanation.lines),
+        "residuals": [{"row": row, "missed_by": by, "unit": unit} for row, by, unit in explanation.residuals],
+    }
 
 
 def _certificate(certificate: Certificate | None) -> Facts | None:

@@ -22,6 +22,7 @@ from titer.flowsheets.reporting.markup import (
 from titer.flowsheets.reporting.page_of_operation import decisions_of, recipe_of
 from titer.flowsheets.reporting.page_of_run import (
     certificate_of,
+    explanation_of,
     limits_of,
     objective_of,
     start_of,
@@ -76,6 +77,7 @@ def _sections(facts: Facts, pictures: Sequence[Picture]) -> dict[str, str]:
         "Claims": _claims(facts["claims"]),
         "What was solved": _each(runs, lambda run: objective_of(run) + limits_of(run)),
         "Certificate": _each(runs, certificate_of),
+        "Explanation": _each(runs, explanation_of),
         "Recipe": _each(runs, recipe_of),
         "Decisions and inputs": _each(runs, decisions_of),
         "Pictures": "".join(_figure(picture) for picture in pictures),

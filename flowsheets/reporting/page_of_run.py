@@ -144,6 +144,14 @@ def certificate_of(run: Facts) -> str:
     )
 
 
+def explanation_of(run: Facts) -> str:
+    """Why it ended as it did: what holds an optimum, what is in the way of one."""
+    said = run["explanation"]
+    lines = "".join(f"<li>{escape(line)}</li>" for line in said["lines"])
+    headline = paragraph(Html(f"<strong>{escape(said['verdict'].capitalize())}</strong>: {escape(said['headline'])}"))
+    return headline + (f"<ul>{lines}</ul>" if lines else "")
+
+
 def start_of(run: Facts) -> str:
     """The start ladder and the effort."""
     rows = [[rung["name"], number(rung["seconds"], 3), rung["result"]] for rung in run["start_report"]]

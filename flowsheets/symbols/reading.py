@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -27,6 +27,7 @@ class Reading:
     `functions` maps NumPy's names ("exp", "arctan", ...) to functions of raw values. Three hooks serve raw
     values that carry a unit themselves: `literal` turns a bare number that is added to or compared with a
     quantity into a raw value, `attach` gives a dimensionless raw value a unit, `strip` takes the unit off.
+    `pattern` tells which of some expressions read which of some variables, where raw values know what they are made of.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Reading:
     literal: Callable[[float, Measure], Any] = lambda number, measure: number
     attach: Callable[[Any, Measure], Any] = lambda value, measure: value
     strip: Callable[[Any, Measure], Any] = lambda value, measure: value
+    pattern: Callable[[Sequence[Any], Sequence[Any]], np.ndarray] | None = None
 
 
 def _ieee(fast: Callable[..., Any], exact: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,6 +60,14 @@ def _math(name: str) -> Callable[[Any], float]:
     return _ieee(getattr(math, name.replace("arc", "a")), getattr(np, name))
 
 
+def _pattern(expressions: Sequence[Any], variables: Sequence[Any]) -> np.ndarray:
+    """Which expressions read which variables, booleans (expressions, variables)."""
+    found = np.zeros((len(expressions), len(variables)), dtype=bool)
+    columns = (ca.vertcat(ca.SX(0, 1), *entries) for entries in (expressions, variables))
+    found[ca.jacobian_sparsity(*columns).get_triplet()] = True
+    return found
+
+
 _CASADI_OWN = {
     "log2": lambda x: ca.log(x) / math.log(2.0),
     "cbrt": lambda x: ca.sign(x) * ca.fabs(x) ** (1 / 3),
@@ -72,4 +82,5 @@ FLOATS = Reading(
 CASADI = Reading(
     "CasADi",
     MappingProxyType({name: _CASADI_OWN.get(name) or getattr(ca, name.replace("arc", "a")) for name in ELEMENTARY}),
+    pattern=_pattern,
 )

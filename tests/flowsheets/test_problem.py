@@ -94,7 +94,7 @@ def test_a_total_starts_from_the_parameters_of_its_run():
     """The integral of 1 / k over an hour, k tried at 4, then fixed at 2: 1/4 + 1/2."""
     recipe = Recipe(Phase("a", 1.0), Phase("b", 1.0, fixed={unit.k: 2.0}))
     problem, terms = planned(Integral(lambda v: 1.0 / v.d.k, upper=9.0), recipe)
-    nominal = nominal_runs(problem, [terms], [None], Ladder())
+    nominal = nominal_runs(problem, [terms], [None], Ladder()).runs
     assembled = assemble(problem, [terms], nominal)
     w = fill(assembled, nominal, {"d.k": 4.0})
     ends = [w[assembled.nlp.cells[p.block.name][p.block.port("end").cells[1]]] for p in assembled.runs[0]]

@@ -301,15 +301,18 @@ MISTAKES = {
     ),
     "missing algebraic equation": (
         {"zero": lambda v: {"w": None}},
-        "reactor (Reactor): an equation is missing: 1 algebraic variable, 0 equations.\n"
-        "  algebraic: w\n  zero: none\n"
+        "reactor (Reactor): an equation is missing: "
+        "no equation determines reactor.w, which appears in no algebraic equation.\n"
+        "  1 algebraic variable: w\n  0 equations (zero): none\n"
         '  Return one more zero={"name": left - right}, or give a variable a rate (State)\n'
         "  or a trajectory (Control).",
     ),
     "too many equations": (
         {"zero": lambda v: {"cooling": v.T_j - v.T}},
-        "reactor (Reactor): an equation too many, perhaps 'cooling': 1 algebraic variable, 2 equations.\n"
-        "  algebraic: w\n  zero: w, cooling\n  Remove an equation, or declare the variable it determines as Algebraic.",
+        "reactor (Reactor): an equation too many: "
+        "reactor.cooling contains no variable that it could determine.\n"
+        "  1 algebraic variable: w\n  2 equations (zero): w, cooling\n"
+        "  Remove an equation, or declare the variable it determines as Algebraic.",
     ),
     "missing outlet": (
         {"port": lambda v: {}},

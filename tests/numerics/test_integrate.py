@@ -8,7 +8,10 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from titer.numerics.dae import Variable
-from titer.numerics.integrate import Event, IntegrationError, Piece, consistent_algebraics, integrate
+from titer.numerics.integration.consistency import consistent_algebraics
+from titer.numerics.integration.integrate import integrate
+from titer.numerics.integration.trajectory import IntegrationError, Piece
+from titer.numerics.integration.watch import Event
 
 NONE = np.zeros(0)
 BOTH = pytest.mark.parametrize("independent", [False, True], ids=["CVODES", "IDAS"])
@@ -179,7 +182,7 @@ def test_an_event_in_a_later_piece_an_event_by_a_jump_and_one_not_reached(tools)
 def test_an_event_that_holds_at_the_start_is_an_error(direction, value, tools):
     dae = tools.make_dae(lambda t, x, z, u, p: [-x[0]])
     event = level(dae, tools, value, direction)
-    with pytest.raises(IntegrationError, match=r"x0 = .* holds already at the start of its phase \(t = 4\)"):
+    with pytest.raises(IntegrationError, match=r"x0 = .* holds already at the start of its phase \(t = 4"):
         integrate(dae, np.array([1.0]), NONE, 4.0, [free(1.0)], event)
 
 
@@ -207,7 +210,7 @@ def test_an_event_before_a_failure_ends_the_phase(tools):
 
 def test_a_rate_that_is_not_finite_is_named(tools):
     dae = tools.make_dae(lambda t, x, z, u, p: [-ca.sqrt(x[0] - 0.5) - 1.0])
-    with pytest.raises(IntegrationError, match="a rate that stops being finite") as failure:
+    with pytest.raises(IntegrationError, match=r"sqrt\(x0 - 0.5\) is the square root of a negative number") as failure:
         integrate(dae, np.array([1.0]), NONE, 0.0, [free(1.0)])
     assert failure.value.time > 0.1
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from titer.numerics import Solution, Status
 from titer.numerics.errors import SpecificationError
-from titer.numerics.integrate import Trajectory
+from titer.numerics.integration.trajectory import Trajectory
 from titer.numerics.solution import PhaseResult
 
 UNITS = {"r.X": "g/L", "r.S": "g/L", "r.mu": "1/h", "r.F": "L/h", "r.V": "L", "t.V": "L", "r.pH": "1"}

@@ -10,7 +10,7 @@ import pytest
 
 from titer.numerics import Certificate, Solution, Status
 from titer.numerics.errors import SpecificationError
-from titer.numerics.integrate import Trajectory
+from titer.numerics.integration.trajectory import Trajectory
 from titer.numerics.segment import Profile
 from titer.numerics.solution import PhaseResult, Rung
 

@@ -1,0 +1,1 @@
+"""Why did a solve end as it did, and what is kept of it?"""

@@ -1,0 +1,169 @@
+"""Does a problem start where its start is bad? Fixed inputs, elastic limits, homotopies, warm starts from elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from titer.cases.fedbatch_multistart import best_feed
+from titer.control import optimize
+from titer.flowsheets import (
+    AtEnd,
+    Control,
+    Equations,
+    Flowsheet,
+    Free,
+    Parameter,
+    Path,
+    Phase,
+    PiecewiseConstant,
+    Recipe,
+    State,
+    Unit,
+)
+from titer.flowsheets.units import BatchReactor
+from titer.numerics import Grid, SpecificationError
+
+
+class Unstable(Unit):
+    """x' = k (x + x^3 + u): whatever constant u is held, x leaves in finite time. The cost is x^2 + u^2 / 100."""
+
+    time = "s"
+    k = Parameter("1/s", 1.0)
+    x = State("1", start=1.0)
+    cost = State("1", start=0.0)
+    u = Control("1", start=0.0, lower=-30.0, upper=10.0)
+
+    def equations(self, v):
+        return Equations(rate={"x": v.k * (v.x + v.x**3 + v.u), "cost": v.k * (v.x**2 + 0.01 * v.u**2)})
+
+
+def test_a_recipe_that_runs_with_no_constant_input_is_reached_by_its_horizon():
+    unit = Unstable("unit")
+    plan = optimize(
+        Flowsheet(unit, time="s"),
+        Recipe(Phase("hold", 4.0)),
+        free={unit.u: PiecewiseConstant(16)},
+        minimize=AtEnd(lambda v: v.unit.cost),
+        grid=Grid(48),
+        starts=1,
+    )
+    rungs = [rung.name for rung in plan.start_report]
+    assert "NLP at 100 % of the horizon" in rungs
+    assert plan.status.ok
+    assert abs(plan.at_end(unit.x)) < 0.05
+    # the same with 32 elements of another order is the check that the horizon path did not change the problem
+    other = optimize(
+        Flowsheet(unit, time="s"),
+        Recipe(Phase("hold", 4.0)),
+        free={unit.u: PiecewiseConstant(16)},
+        minimize=AtEnd(lambda v: v.unit.cost),
+        grid=Grid(32, degree=5),
+        starts=1,
+    )
+    assert other.objective == pytest.approx(plan.objective, rel=1e-4)
+
+
+def test_parameters_on_which_the_earlier_plan_does_not_run_are_approached_step_by_step():
+    unit = Unstable("unit")
+    plant = Flowsheet(unit, time="s")
+    problem = {
+        "free": {unit.u: PiecewiseConstant(8)},
+        "minimize": AtEnd(lambda v: v.unit.cost),
+        "grid": Grid(24),
+        "starts": 1,
+    }
+    recipe = Recipe(Phase("hold", 1.5))
+    slow = optimize(plant.with_values({unit.k: 0.3}), recipe, **problem)
+    fast = optimize(plant.with_values({unit.k: 1.6}), recipe, start_from=slow, **problem)
+    assert "NLP at 50 % of the way between parameters" in [rung.name for rung in fast.start_report]
+    assert fast.objective == pytest.approx(optimize(plant.with_values({unit.k: 1.6}), recipe, **problem).objective)
+
+
+reactor = BatchReactor("reactor")
+batch = Flowsheet(reactor, time="s")
+wanted = {"free": {reactor.T_j: PiecewiseConstant(6)}, "maximize": AtEnd(lambda v: v.reactor.c_B)}
+
+
+def test_a_plan_of_another_recipe_and_another_grid_starts_one():
+    first = optimize(batch, Recipe(Phase("react", Free(3600.0, 600.0, 7200.0))), grid=Grid(12), **wanted)
+    longer = Recipe(Phase("react", Free(3600.0, 600.0, 7200.0)), Phase("rest", 60.0, fixed={reactor.T_j: 300.0}))
+    cold = optimize(batch, longer, grid=Grid(20), **wanted)
+    warm = optimize(batch, longer, grid=Grid(20), start_from=first, **wanted)
+    assert warm.objective == pytest.approx(cold.objective, rel=1e-6)
+    assert warm.stats["iterations"] <= cold.stats["iterations"]
+
+
+def test_a_plan_that_shares_no_phase_is_refused():
+    first = optimize(batch, Recipe(Phase("react", 3600.0)), grid=Grid(6), **wanted)
+    with pytest.raises(SpecificationError, match="none is the same"):
+        optimize(batch, Recipe(Phase("other", 3600.0)), grid=Grid(6), start_from=first, **wanted)
+
+
+def test_the_fermentation_that_a_constant_start_calls_infeasible_takes_few_iterations():
+    """40 pieces on 40 elements, 4 states: a simulated and scaled start took 114 iterations, one of constants failed."""
+    plan = best_feed(40, starts=1, grid=Grid(40))
+    assert plan.stats["variables"] >= 520
+    assert plan.stats["iterations"] < 114
+    assert plan.objective == pytest.approx(1.4866, abs=1e-3)  # the published local optimum of a single start
+
+
+class Penicillin(Unit):
+    """Fed-batch penicillin fermentation, whose saturation constants are a millionth of the feed.
+
+    Source: J. E. Cuthrell, L. T. Biegler, Comput. Chem. Eng. 13 (1989) 49-62; J = P V = 87.99 g after 132 h.
+    """
+
+    time = "h"
+    X = State("g/L", start=1.5, lower=0.0)
+    P = State("g/L", start=0.0, lower=0.0)
+    S = State("g/L", start=0.0, lower=0.0)
+    V = State("L", start=7.0, lower=0.0)
+    F = Control("g/h", lower=0.0, upper=50.0)
+    mu_max = Parameter("1/h", 0.11)
+    K_X = Parameter("1", 0.006)
+    q_max = Parameter("1/h", 0.0055)
+    K_P = Parameter("g/L", 1e-4)
+    K_in = Parameter("g/L", 0.1)
+    K_deg = Parameter("1/h", 0.01)
+    K_m = Parameter("g/L", 1e-4)
+    m = Parameter("1/h", 0.029)
+    Y_X = Parameter("1", 0.47)
+    Y_P = Parameter("1", 1.2)
+    S_F = Parameter("g/L", 500.0)
+
+    def equations(self, v):
+        mu = v.mu_max * v.S / (v.K_X * v.X + v.S)
+        q = v.q_max * v.S / (v.K_P + v.S * (1.0 + v.S / v.K_in))
+        D = v.F / (v.S_F * v.V)
+        used = mu / v.Y_X + q / v.Y_P + v.m * v.S / (v.K_m + v.S)
+        return Equations(
+            rate={
+                "X": (mu - D) * v.X,
+                "P": q * v.X - (v.K_deg + D) * v.P,
+                "S": D * (v.S_F - v.S) - used * v.X,
+                "V": v.F / v.S_F,
+            }
+        )
+
+
+@pytest.mark.parametrize("elements", [20, 40, pytest.param(60, marks=pytest.mark.slow)])
+def test_a_domain_is_not_relaxed_beyond_a_pole(elements):
+    """S / (1e-4 + S) has its pole at -1e-4: a domain relaxed by 1e-4 of 64 g/L lies far behind it."""
+    unit = Penicillin("fermenter")
+    plan = optimize(
+        Flowsheet(unit, time="h"),
+        Recipe(Phase("grow", 132.0)),
+        free={unit.F: PiecewiseConstant(elements)},
+        maximize=AtEnd(lambda v: v.fermenter.P * v.fermenter.V),
+        subject_to=[
+            Path(lambda v: v.fermenter.V, upper=10.0, name="vessel"),
+            Path(lambda v: v.fermenter.X, upper=40.0, name="oxygen"),
+        ],
+        grid=Grid(elements),
+        starts=1,
+    )
+    assert plan.objective == pytest.approx(87.99, abs=0.25)
+    nlp = plan.iterate.assembled.nlp
+    room = {nlp.column_name(i).split(" @ ")[0]: float(r) for i, r in enumerate(nlp.room) if np.isfinite(r)}
+    assert 2e-5 < room["fermenter.S"] < 1e-4  # at most half way to the pole, and the slope four times there
