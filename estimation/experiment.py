@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from titer.estimation.losses import Loss
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.recipe import Recipe
 from titer.flowsheets.terms import AtTimes, Sum
@@ -16,6 +17,18 @@ from titer.numerics.errors import SpecificationError, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """A standard deviation that is estimated with the parameters; `guess`: where it begins (default: 5 % of the size of
+    the measurements)."""
+
+    guess: Any = None
+
+    def first(self, values: np.ndarray) -> Any:
+        """What it begins with."""
+        return self.guess if self.guess is not None else 0.05 * float(np.abs(values).max(initial=0.0)) or 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +61,19 @@ class Experiment:
                 f"  Give noise={{{missing[0]}: standard deviation}} for every column."
             )
 
-    def residuals(self, plant: Flowsheet) -> Sum:
-        """The weighted squares of (model - data) as a term. Raises SpecificationError for unknown names and bad
-        noise."""
+    @property
+    def count(self) -> int:
+        """How many measurements there are."""
+        return int(np.isfinite(self.frame.to_numpy(dtype=float)).sum())
+
+    @property
+    def estimated(self) -> frozenset[str]:
+        """Names whose standard deviation is estimated."""
+        return frozenset(str(name) for name, noise in self.noise.items() if isinstance(noise, Estimated))
+
+    def residuals(self, plant: Flowsheet, loss: Loss | None = None) -> Sum:
+        """The weighted squares of (model - data) as a term, or what they cost. Raises SpecificationError for unknown
+        names and bad noise."""
         measures = plant.measures
         terms = []
         times = np.asarray(self.frame.index, dtype=float)
@@ -59,11 +82,13 @@ class Experiment:
             if name not in measures:
                 raise SpecificationError(f"Experiment: {unknown('column', name, measures)}")
             given = {str(k): v for k, v in self.noise.items()}[name]
+            values = np.asarray(self.frame[column], dtype=float)
+            known = np.isfinite(values)
+            if isinstance(given, Estimated):
+                given = given.first(values[known])
             deviation = number_in(given, measures[name], f"noise of {name}")
             if not (np.isfinite(deviation) and deviation > 0.0):
                 raise SpecificationError(f"Experiment: the noise of {name} must be positive, got {deviation!r}.")
-            values = np.asarray(self.frame[column], dtype=float)
-            known = np.isfinite(values)
             terms.append(
                 (
                     1.0,
@@ -73,6 +98,7 @@ class Experiment:
                         times=times[known],
                         measured=values[known],
                         deviations=np.full(int(known.sum()), deviation),
+                        loss=loss,
                     ),
                 )
             )

@@ -1,41 +1,78 @@
-"""Which parameters fit the data? `estimate`: weighted least squares over all experiments by simultaneous
-collocation."""
+"""What came out of a fit, and how sure is it? Values, covariance, intervals, and the residuals they rest on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from titer.estimation.covariance import Information, information
 from titer.estimation.experiment import Experiment
+from titer.estimation.losses import Loss
+from titer.estimation.work import Number, Work
 from titer.flowsheets.declarations import State
 from titer.flowsheets.flowsheet import Flowsheet
-from titer.flowsheets.names import elements_of
-from titer.flowsheets.problems.problem import Problem, Run
-from titer.flowsheets.problems.solving import failure_of, solve
 from titer.flowsheets.recipe import Free
-from titer.numerics.errors import SolveError, SpecificationError, unknown
-from titer.numerics.grid import Grid
+from titer.numerics.errors import SpecificationError
 from titer.numerics.solution import Certificate, Solution
-from titer.numerics.solvers import Ipopt, Status
+from titer.numerics.solvers import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """Fitted values, the weighted sum of squares there, and the trajectories of each experiment.
+    """Fitted values with the covariance, the residuals and the trajectories of each experiment.
 
-    `values`: the parameters, which all experiments share. `starts`: the initial states that were decided, for each
-    experiment its own. `objective`: with the squares of priors. `status`: what the solver says, on the mesh it was
-    given; `ok`: whether the replay of every experiment agrees as well, by its one of `certificates`; `message`: what
-    does not hold, empty where all of it does.
+    `plant`, `experiments`, `free`, `loss`: what was fitted; `work`: the program behind it, for further statistics.
     """
 
-    values: Mapping[str, float]
-    objective: float
-    solutions: tuple[Solution, ...]
-    status: Status
-    starts: tuple[Mapping[str, float], ...] = ()
-    certificates: tuple[Certificate, ...] = ()
+    plant: Flowsheet
+    experiments: tuple[Experiment, ...]
+    free: Mapping[str, Free]
+    loss: Loss | None
+    work: Work
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The parameters that all experiments share."""
+        return {n.name: n.value for n in self.work.numbers if n.experiment is None}
+
+    @property
+    def own(self) -> tuple[dict[str, float], ...]:
+        """The parameters that each experiment has for itself (each=True), by experiment."""
+        return self._of_experiments(lambda kind: kind != State.kind)
+
+    @property
+    def starts(self) -> tuple[dict[str, float], ...]:
+        """The initial states that were decided, by experiment."""
+        return self._of_experiments(lambda kind: kind == State.kind)
+
+    @property
+    def objective(self) -> float:
+        """The sum of the costs of all weighted residuals, with the squares of priors."""
+        return self.work.outcome.objective
+
+    @property
+    def solutions(self) -> tuple[Solution, ...]:
+        """The trajectories of each experiment."""
+        return self.work.solved.solutions
+
+    @property
+    def status(self) -> Status:
+        """What the solver says, on the mesh it was given."""
+        return self.work.outcome.status
+
+    @property
+    def certificates(self) -> tuple[Certificate, ...]:
+        """Whether the replay of each experiment agrees."""
+        return tuple(s.certificate for s in self.solutions if s.certificate is not None)
 
     @property
     def ok(self) -> bool:
@@ -50,64 +87,138 @@ class Fit:
         missed = (f"experiment {i + 1}: {c.message}" for i, c in enumerate(self.certificates) if not c.ok)
         return next(missed, "")
 
+    @property
+    def numbers(self) -> tuple[Number, ...]:
+        """All decided numbers, with their bounds and which of them hold."""
+        return self.work.numbers
 
-def estimate(
-    plant: Flowsheet,
-    experiments: Sequence[Experiment],
-    free: Sequence[str] | Mapping[str, Free],
-    grid: Grid | None = None,
-    solver: Ipopt | None = None,
-) -> Fit:
-    """Fit parameters to experiments: min over free of sum ((model - data) / deviation)^2.
+    @cached_property
+    def information(self) -> Information:
+        """What the data say of the numbers that no bound holds."""
+        return information(self.work)
 
-    `free`: names of parameters (guess: their values, bounds: as declared), or {name: Free(guess, lower, upper)}; with
-    `prior=(mean, deviation)` of Free, ((value - mean) / deviation)^2 is added. An initial state that is free is decided
-    for each experiment by itself, its prior counts for each. `grid`: its elements end at every sample; where it is left
-    open it is refined until replays agree. Look at `ok` and `message` of the fit: a solved fit on too coarse a mesh is
-    no fit. Raises SpecificationError before any solve, SolveError after a failed one.
-    Method: simultaneous collocation of all experiments (Zavala & Biegler, Comput. Chem. Eng. 32 (2008) 1763).
-    """
-    if not experiments:
-        raise SpecificationError("estimate: no experiment was given.")
-    runs = tuple(Run(plant.with_values(e.start), e.recipe, dict(e.inputs), e.residuals(plant)) for e in experiments)
-    problem = Problem(runs, _free(plant, free), grid or Grid(), share_decisions=False)
-    solved = solve(problem, solver or Ipopt())
-    outcome = solved.started.outcome
-    parts = [_by_kind(plant, solution.decided) for solution in solved.solutions]
-    fit = Fit(
-        values=parts[0][0],
-        objective=outcome.objective,
-        solutions=solved.solutions,
-        status=outcome.status,
-        starts=tuple(starts for _, starts in parts),
-        certificates=tuple(s.certificate for s in solved.solutions if s.certificate is not None),
-    )
-    if not outcome.status.ok:
-        raise SolveError(failure_of(solved.solutions[0], "estimate: "), fit)
-    return fit
+    @cached_property
+    def covariance(self) -> pd.DataFrame:
+        """Covariance of all decided numbers, in their units; numbers that a bound holds have none (zero)."""
+        return self._framed(self.information.covariance)
 
+    @property
+    def correlation(self) -> pd.DataFrame:
+        """Correlation of the numbers that no bound holds."""
+        kept = [n.label for n in self.information.numbers]
+        covariance = self.covariance.loc[kept, kept]
+        deviations = np.sqrt(np.diag(covariance))
+        return covariance / np.outer(deviations, deviations)
 
-def _by_kind(plant: Flowsheet, decided: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
-    """Decided parameters, and decided initial states."""
-    states = {name: value for name, value in decided.items() if plant.scalars[name].kind == State.kind}
-    return {name: value for name, value in decided.items() if name not in states}, states
+    @property
+    def standard_errors(self) -> pd.Series:
+        """Standard errors of all decided numbers, by label."""
+        import pandas as pd
 
+        return pd.Series(np.sqrt(np.diag(self.covariance)), index=self.covariance.index, name="standard error")
 
-def _free(plant: Flowsheet, free: Sequence[str] | Mapping[str, Free]) -> dict[str, Any]:
-    if isinstance(free, Mapping):
-        return dict(free)
-    free = [free] if isinstance(free, str) else free
-    if not isinstance(free, Sequence) or not all(isinstance(name, str) for name in free):
-        raise SpecificationError(
-            f"estimate: free is a list of names of parameters, or a dict from names to Free(guess, lower, upper), "
-            f"got {free!r}."
-        )
-    scalars = plant.scalars
-    chosen = {}
-    for name in free:
-        for each in elements_of(name):
-            if str(each) not in scalars:
-                raise SpecificationError(f"estimate: free: {unknown('parameter', each, scalars)}")
-            scalar = scalars[str(each)]
-            chosen[str(each)] = Free(scalar.start, scalar.lower, scalar.upper)
-    return chosen
+    @property
+    def count(self) -> int:
+        """How many measurements were fitted."""
+        return sum(len(s.times) for s in self.information.samples)
+
+    @property
+    def freedom(self) -> int:
+        """Measurements less numbers that no bound holds."""
+        return self.count - len(self.information.numbers)
+
+    def interval(self, level: float = 0.95) -> pd.DataFrame:
+        """Intervals from the covariance: columns lower, upper, by label; of a log-scaled number, even in its logarithm.
+
+        Student's t where standard deviations were estimated, the normal distribution where they are known. An interval
+        may go beyond a bound. Raises SpecificationError for a level outside 0 to 1.
+        """
+        import pandas as pd
+
+        width = self.quantile(level) * self.standard_errors
+        rows = {}
+        for number in self.numbers:
+            half = float(width[number.label])
+            if number.log and number.value > 0.0:
+                factor = np.exp(half / number.value)
+                rows[number.label] = (number.value / factor, number.value * factor)
+            else:
+                rows[number.label] = (number.value - half, number.value + half)
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["lower", "upper"])
+
+    def quantile(self, level: float) -> float:
+        """How many standard errors an interval of this level reaches to either side."""
+        from scipy.stats import norm, t
+
+        if not (isinstance(level, float) and 0.0 < level < 1.0):
+            raise SpecificationError(f"level must be a number between 0 and 1, such as 0.95, got {level!r}.")
+        share = 0.5 * (1.0 + level)
+        if any(experiment.estimated for experiment in self.experiments):
+            return float(t.ppf(share, max(self.freedom, 1)))
+        return float(norm.ppf(share))
+
+    def table(self, level: float = 0.95) -> pd.DataFrame:
+        """What an engineer reads: value, standard error, relative error in %, interval, unit, and what holds it."""
+        import pandas as pd
+
+        errors, intervals = self.standard_errors, self.interval(level)
+        rows = []
+        for number in self.numbers:
+            error = float(errors[number.label])
+            rows.append(
+                {
+                    "value": number.value,
+                    "unit": self.plant.measures[number.name].label,
+                    "standard error": np.nan if number.bound else error,
+                    "relative error %": np.nan if number.bound or not number.value else 100 * error / abs(number.value),
+                    "lower": np.nan if number.bound else float(intervals.loc[number.label, "lower"]),
+                    "upper": np.nan if number.bound else float(intervals.loc[number.label, "upper"]),
+                    "note": self._note(number, error),
+                }
+            )
+        return pd.DataFrame(rows, index=[n.label for n in self.numbers])
+
+    @cached_property
+    def residuals(self) -> pd.DataFrame:
+        """Every measurement: experiment (from 1), name, time, measured, predicted, deviation, weighted residual."""
+        import pandas as pd
+
+        frames = [
+            pd.DataFrame(
+                {
+                    "experiment": s.experiment + 1,
+                    "name": s.name,
+                    "time": s.times,
+                    "measured": s.measured,
+                    "predicted": s.predicted,
+                    "deviation": s.deviations,
+                    "residual": s.residuals,
+                }
+            )
+            for s in self.work.samples()
+        ]
+        return pd.concat(frames, ignore_index=True)
+
+    def _framed(self, covariance: Array) -> pd.DataFrame:
+        import pandas as pd
+
+        labels = [n.label for n in self.numbers]
+        place = [labels.index(n.label) for n in self.information.numbers]
+        full = np.zeros((len(labels), len(labels)))
+        full[np.ix_(place, place)] = covariance
+        return pd.DataFrame(full, index=labels, columns=labels)
+
+    def _note(self, number: Number, error: float) -> str:
+        if number.bound:
+            return f"held by its {number.bound} bound"
+        if not np.isfinite(error):
+            return "not determined by these data"
+        return ""
+
+    def _of_experiments(self, wanted) -> tuple[dict[str, float], ...]:  # type: ignore[no-untyped-def]
+        kinds = {name: scalar.kind for name, scalar in self.plant.scalars.items()}
+        found: list[dict[str, float]] = [{} for _ in self.experiments]
+        for number in self.numbers:
+            if number.experiment is not None and wanted(kinds[number.name]):
+                found[number.experiment][number.name] = number.value
+        return tuple(found)

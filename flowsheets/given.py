@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from titer.flowsheets.declarations import Algebraic, Control, Parameter, State
@@ -103,3 +103,14 @@ def check_inlets(plant: Flowsheet, recipe: Recipe, trajectories: Mapping[str, An
                 f"inlet {port} is connected in no phase of the recipe and has no trajectory.\n"
                 f"  Connect it (Flowsheet connect=, Phase routes=), or give its stream in inputs={{{name}: ...}}."
             )
+
+
+def check_routes(phase: Phase, idle: Sequence[str]) -> None:
+    """A route of a phase joins unit operations that are active in it. Raises SpecificationError."""
+    for source, target in phase.routes:
+        for port, what in ((source, "leaves"), (target, "would arrive at")):
+            if port.owner.name in idle:
+                raise SpecificationError(
+                    f"routes: {source} to {target}: {port.owner.name} is idle in this phase, nothing {what} {port}.\n"
+                    f"  Leave {port.owner.name} out of idle=[...] of this phase, or leave the route out."
+                )

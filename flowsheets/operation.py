@@ -15,7 +15,7 @@ import numpy as np
 
 from titer.flowsheets.declarations import State
 from titer.flowsheets.flowsheet import Flowsheet, by_element, check_single
-from titer.flowsheets.given import check_bounds, check_inlets, check_inputs, fixed_of, idle_of, kind_of
+from titer.flowsheets.given import check_bounds, check_inlets, check_inputs, check_routes, fixed_of, idle_of, kind_of
 from titer.flowsheets.lowering import Lowered, condition, evaluate, lower
 from titer.flowsheets.names import elements_of
 from titer.flowsheets.profiles import Pieces
@@ -117,6 +117,7 @@ class _Resolving:
         idle = idle_of(plant, phase)
         connections = (*plant.connections, *(plant.check_connection(route) for route in phase.routes))
         check_single(connections, "routes")
+        check_routes(phase, idle)
         own = by_element(phase.inputs, "inputs")
         check_inputs(plant, own, "inputs")
         fixed, parameters = fixed_of(plant, phase)

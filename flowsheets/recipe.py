@@ -20,7 +20,7 @@ class Free:
     """A decision: `Free(guess, lower, upper)`.
 
     `log`: decide its logarithm (positive quantities over decades). `prior`: (mean, standard deviation), used in
-    estimation.
+    estimation. `each`: a parameter that every experiment has a value of its own for, used in estimation too.
     """
 
     guess: Any
@@ -28,6 +28,7 @@ class Free:
     upper: Any = np.inf
     log: bool = False
     prior: tuple[float, float] | None = None
+    each: bool = False
 
     def __post_init__(self) -> None:
         if self.prior is not None:

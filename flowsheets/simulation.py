@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from titer.flowsheets.declarations import State
+from titer.flowsheets.doubts import doubts
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.lowering import labels_of
 from titer.flowsheets.operation import Operation, operations
@@ -53,6 +55,9 @@ def simulate(
     Series (a step at each of its times), or pieces with values. `points`: output points per phase. `tolerance`:
     relative, of the integrator. A free duration lasts as long as its guess; `until` ends a phase exactly.
 
+    A run that leaves a declared domain, or is given inputs beyond their controls' bounds, is returned; its `message`
+    and its `explain()` say so.
+
     Raises SpecificationError for a bad recipe or input, SolveError (with the run up to there as `solution`) where the
     integration fails or an `until` is not met; `strict=False` returns that instead.
     """
@@ -60,7 +65,9 @@ def simulate(
     planned = operations(plant, recipe, given)
     source = Source(plant, recipe, given, {})
     _check_accuracy(points, tolerance)
-    return _solution(source, strict, lambda: run_operations(plant, planned, points=points, tolerance=tolerance))
+    return _solution(
+        source, planned, strict, partial(run_operations, plant, planned, points=points, tolerance=tolerance)
+    )
 
 
 def replay(
@@ -89,7 +96,7 @@ def replay(
             source.plant, planned, shapes, plan.duration, points=points, tolerance=tolerance, independent=True
         )
 
-    return _solution(source, strict, run, "replay: ")
+    return _solution(source, planned, strict, run, "replay: ")
 
 
 def run_operations(
@@ -320,13 +327,20 @@ def _source_of(plan: Solution, plant: Flowsheet | None, recipe: Recipe | None, i
     return Source(plant, Recipe(*phases), inputs, {})
 
 
-def _solution(source: Source, strict: bool, run: Callable[[], tuple[PhaseResult, ...]], prefix: str = "") -> Solution:
+def _solution(
+    source: Source,
+    planned: Sequence[Operation],
+    strict: bool,
+    run: Callable[[], tuple[PhaseResult, ...]],
+    prefix: str = "",
+) -> Solution:
     """A run as a solution, or what was reached of it."""
     began = time.perf_counter()
     message, status, integration = "", Status.SOLVED, None
     try:
         phases = run()
-        message = "\n".join(phase.trajectory.note for phase in phases if phase.trajectory.note)
+        notes = [phase.trajectory.note for phase in phases if phase.trajectory.note]
+        message = "\n".join([*notes, *doubts(source.plant, planned, phases)])
     except StoppedRunError as stop:
         phases, message, status = stop.phases, f"{prefix}{stop.message}", Status.FAILED
         integration = stop.integration

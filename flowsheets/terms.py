@@ -114,11 +114,13 @@ class AtTimes(Term):
     """Weighted squares of (value - measured) summed over sample times: a term over data.
 
     `times` (n,) in the flowsheet's time, `measured` (n,), `deviations` (n,): the standard deviations of the noise.
+    `loss`: what a square counts, `loss.cost(square)`; None: itself.
     """
 
     times: Sequence[float] | np.ndarray = ()
     measured: Sequence[float] | np.ndarray = ()
     deviations: Sequence[float] | np.ndarray = ()
+    loss: Any = None
 
 
 @dataclass(frozen=True, eq=False)

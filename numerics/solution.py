@@ -222,7 +222,8 @@ class Solution:
     def __repr__(self) -> str:
         durations = ", ".join(f"{k} {v:.6g}" for k, v in self.duration.items())
         objective = "" if np.isnan(self.objective) else f", objective {self.objective:.8g}"
-        return f"<{self.kind}: {self.status.name.lower()}{objective}; {durations} {self.time}>"
+        doubt = f"; {self.message.splitlines()[0]}" if self.kind == "simulation" and self.message else ""
+        return f"<{self.kind}: {self.status.name.lower()}{objective}; {durations} {self.time}{doubt}>"
 
 
 def _elements(name: str) -> tuple[str, ...]:

@@ -45,7 +45,10 @@ class Status(Enum):
 
 @dataclass(frozen=True)
 class Ipopt:
-    """IPOPT 3.14 with MUMPS. `options` go to IPOPT as they are (names without the prefix `ipopt.`)."""
+    """IPOPT 3.14 with MUMPS. `options` go to IPOPT as they are (names without the prefix `ipopt.`).
+
+    `seconds`: of one solve; once they have passed, a start that failed is not tried in another way.
+    """
 
     tolerance: float = 1e-8
     seconds: float = 600.0
@@ -288,6 +291,7 @@ def _ipopt(program: Program, solver: Ipopt, manner: Manner) -> ca.Function:
     f, g = program.values(x, p)
     settings: dict[str, Any] = {
         "print_time": False,
+        "show_eval_warnings": False,  # a line for every trial step that leaves where the model is defined
         "calc_lam_p": False,
         "error_on_fail": False,
         "grad_f": program.gradient,
@@ -304,6 +308,7 @@ def _fatrop(program: Program, link: Chain, solver: Fatrop) -> ca.Function:
     f, g = program.values(x, p)
     settings: dict[str, Any] = {
         "print_time": False,
+        "show_eval_warnings": False,
         "calc_lam_p": False,
         "error_on_fail": False,
         "structure_detection": "manual",

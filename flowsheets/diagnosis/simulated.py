@@ -11,17 +11,16 @@ from titer.flowsheets.diagnosis.examined import Examined, measured
 from titer.flowsheets.diagnosis.findings import Finding, Severity
 from titer.flowsheets.diagnosis.placed import Seen, along
 from titer.flowsheets.diagnosis.probes import at_bounds, nearest
+from titer.flowsheets.doubts import departures
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.operation import Operation
 from titer.flowsheets.simulation import StoppedRunError, run_operations
 from titer.flowsheets.terms import AtStart, Path
-from titer.numerics.dae import sizes_of
 from titer.numerics.errors import TiterError
 from titer.numerics.solution import PhaseResult
 
 Array = np.ndarray
 _POINTS = 120
-_LEFT = 1e-6  # of a variable's size, beyond its domain: more than an integrator's error
 
 
 def simulated(
@@ -55,24 +54,19 @@ def domains_left(examined: Examined) -> Iterator[Finding]:
     for k, phase in enumerate(examined.run):
         dae, trajectory = examined.planned[k].lowered.dae, phase.trajectory
         for variables, rows in ((dae.states, trajectory.x), (dae.algebraics, trajectory.z)):
-            sizes = sizes_of(variables, rows)
-            for variable, row, size in zip(variables, rows, sizes, strict=True):
-                beyond = np.maximum(variable.lower - row, row - variable.upper)
-                out = np.flatnonzero(beyond > _LEFT * size)
-                if not len(out) or variable.name in said:
+            for left in departures(variables, rows, trajectory.time):
+                if left.name in said:
                     continue
-                said.add(variable.name)
-                worst = int(np.argmax(beyond))
-                below = row[worst] < variable.lower
-                side, bound = ("below", variable.lower) if below else ("above", variable.upper)
-                reaches = f"{row[worst]:.4g} {variable.unit}"
-                text = f"{variable.name} falls below" if below else f"{variable.name} rises above"
-                text = f"{text} its domain's {'lower' if below else 'upper'} bound {bound:g} in the simulated start"
-                when = f"at t = {trajectory.time[out[0]]:.4g} {examined.plant.time} in phase {phase.name!r}"
+                said.add(left.name)
+                side, bound = ("below", "lower") if left.below else ("above", "upper")
+                text = f"{left.name} {'falls below' if left.below else 'rises above'} its domain's {bound} bound"
+                text = f"{text} {left.bound:g} in the simulated start"
+                when = f"at t = {left.time:.4g} {examined.plant.time} in phase {phase.name!r}"
+                reaches = f"{left.value:.4g} {left.unit}"
                 mend = (
                     f"Either the model lets it go {side} what is possible, or the inputs do, or the bound is too tight."
                 )
-                yield Finding(Severity.WARNING, variable.name, f"{text}, first {when}, and reaches {reaches}", mend)
+                yield Finding(Severity.WARNING, left.name, f"{text}, first {when}, and reaches {reaches}", mend)
 
 
 def what_is_missed(examined: Examined, known: Sequence[Finding]) -> Iterator[Finding]:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from titer.flowsheets.declarations import State
 from titer.flowsheets.flowsheet import Flowsheet
+from titer.flowsheets.problems.assembly import Assembled, Placement
 from titer.flowsheets.problems.climbing import RELAXATION
 from titer.flowsheets.problems.problem import PhaseTerms, Placed
 from titer.flowsheets.problems.results import moved_ends
@@ -53,7 +53,8 @@ def certify(started: Started, r: int = 0, accuracy: float = 1e-5) -> Certificate
         deviation = _deviations(solution, replayed, nominal_sizes(started, r))
         terms = [p.terms for p in placements]
         violations = _violations(terms, replayed, plant)
-        objective = started.assembled.problem.sign * _objective(terms, replayed, plant)
+        measured = _measured(started.assembled, placements)
+        objective = started.assembled.problem.sign * _objective(terms, replayed, plant, measured)
         early = _early_ends(terms, replayed, plant)
     except StoppedRunError as stop:
         stopped = f"the replay failed: {stop.message.splitlines()[0]}"
@@ -99,8 +100,8 @@ def _priors(started: Started) -> float:
         return 0.0
     total = 0.0
     for number in started.assembled.numbers:
-        if number.prior is not None:  # an initial state is decided, and expected, in every experiment
-            every = started.solutions if number.kind == State.kind else started.solutions[:1]
+        if number.prior is not None:
+            every = started.solutions if number.each else started.solutions[:1]
             mean, deviation = number.prior
             total += sum(((s.decided[number.name] - mean) / deviation) ** 2 for s in every)
     return total
@@ -232,7 +233,19 @@ def _violations(
     return found
 
 
-def _objective(terms: Sequence[PhaseTerms], replayed: Sequence[PhaseResult], plant: Flowsheet) -> float:
+def _measured(assembled: Assembled, placements: Sequence[Placement]) -> dict[int, Array]:
+    """Times, measured values and deviations of each term over data in a phase, as they stand in the program."""
+    found = {}
+    for placement in placements:
+        cells = assembled.nlp.cells[placement.block.name]
+        for sampled in placement.samples:
+            found[id(sampled.placed)] = assembled.nlp.data[cells[sampled.data] - assembled.nlp.columns]
+    return found
+
+
+def _objective(
+    terms: Sequence[PhaseTerms], replayed: Sequence[PhaseResult], plant: Flowsheet, measured: Mapping[int, Array]
+) -> float:
     """The minimized objective of a run, evaluated on its replay."""
     total = 0.0
     for phase, result in zip(terms, replayed, strict=True):
@@ -242,19 +255,19 @@ def _objective(terms: Sequence[PhaseTerms], replayed: Sequence[PhaseResult], pla
         for placed in phase.integrals:
             total += placed.weight * _integral(_values(placed, t, p), t.time)
         for placed in phase.samples:
-            total += placed.weight * _squares(placed, _values(placed, t, p), t.time)
+            total += placed.weight * _squares(placed, measured[id(placed)], _values(placed, t, p), t.time)
     return total
 
 
-def _squares(placed: Placed, values: Array, time: Array) -> float:
-    """Weighted squares over the data of a phase; where an input jumps, its value before the jump counts."""
+def _squares(placed: Placed, data: Array, values: Array, time: Array) -> float:
+    """What the data (times, measured, deviations) of a phase cost; where an input jumps, its value before the jump
+    counts."""
+    times, measured, deviations = data
+    at = np.clip(np.searchsorted(time, times - 1e-9 * (time[-1] - time[0])), 0, len(time) - 1)
+    squares = ((values[at] - measured) / deviations) ** 2
     term = placed.term
     assert isinstance(term, AtTimes)
-    chosen = placed.chosen if placed.chosen is not None else np.arange(len(term.times))
-    times = np.asarray(term.times, dtype=float)[chosen]
-    at = np.clip(np.searchsorted(time, times - 1e-9 * (time[-1] - time[0])), 0, len(time) - 1)
-    measured, deviations = (np.asarray(v, dtype=float)[chosen] for v in (term.measured, term.deviations))
-    return float((((values[at] - measured) / deviations) ** 2).sum())
+    return float(squares.sum() if term.loss is None else sum(float(term.loss.cost(s)) for s in squares))
 
 
 def _integral(values: Array, time: Array) -> float:

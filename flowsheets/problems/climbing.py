@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +27,7 @@ _UNCHANGED = 1e-6  # relative change of an objective that is called none
 _BACK = (0.5, 0.8, 1.0)  # shares of the way on which limits that block are brought back
 _RESCUE = 0.2  # of the solver's time limit, that one attempt at feasible decisions may take
 _LONG = 0.2  # seconds of a solve that is worth keeping
+_LATE = "left out: the solver's seconds have passed"
 Step = tuple[str, float, str]  # what was done, in how many seconds, with what result
 Note = Callable[[Outcome, Sequence[Step]], None]
 
@@ -57,23 +58,28 @@ def climb(
     """Solve with relaxed domains, then with wider ones where they bind, then with tighter ones where they were left.
 
     `wishes`: names of rows that may give when feasible decisions are looked for. `stages`: programs on the way to this
-    one, solved first. `note` is told of every solve that took its time, so that nothing of it is lost.
+    one, solved first. `note` is told of every solve that took its time, so that nothing of it is lost. Once the
+    solver's seconds have passed, what failed is not tried in another way; Ctrl-C ends the climb where it is.
     """
     ascent = _Ascent(engine, scaling, note)
-    w = ascent.through(stages, w)
+    w, stopped = ascent.through(stages, w)
+    if stopped is not None:
+        return ascent.reached(stopped, RELAXATION)
     outcome = ascent.solve("NLP", w, RELAXATION)
-    if _worth_another_try(outcome, engine.solver):
+    if _worth_another_try(outcome, engine.solver) and not ascent.late():
         outcome = ascent.solve("NLP, adaptive barrier", w, RELAXATION, Manner.FAR)
     reached = ascent.reached(outcome, RELAXATION)
     if outcome.status in (Status.TIME, Status.INTERRUPTED, Status.DIVERGED):
         return reached
+    if not outcome.status.ok and ascent.late():
+        return ascent.reached(outcome, RELAXATION)
     if reached.binding or not outcome.status.ok:
         # A domain is no limit: an element that a depletion crosses undershoots, and its bound then holds the decisions.
         wider = ascent.again(reached, WIDER)
         if wider.outcome.status.ok and not wider.binding:
             return wider
         if not outcome.status.ok:
-            outcome = _rescued(ascent, w, wishes) or outcome
+            outcome = _rescued(ascent, outcome, wider.outcome.status, w, wishes)
         if not outcome.status.ok:
             return ascent.reached(outcome, RELAXATION)
         reached = ascent.reached(outcome, RELAXATION)
@@ -94,20 +100,37 @@ class _Ascent:
     def __init__(self, engine: Engine, scaling: Scaling, note: Note | None):
         self.engine, self.scaling, self.note = engine, scaling, note
         self.steps: list[Step] = []
+        self.end = time.perf_counter() + getattr(engine.solver, "seconds", np.inf)
+
+    def late(self) -> bool:
+        """Whether the time is up in which something else may be tried; said once."""
+        if time.perf_counter() < self.end:
+            return False
+        if not self.steps or self.steps[-1][2] != _LATE:
+            self.steps.append(("other ways", 0.0, _LATE))
+        return True
 
     def solve(self, name: str, w: Array, relaxation: float, manner: Manner = Manner.NEAR) -> Outcome:
         limits = self.engine.nlp.relaxed(self.scaling.columns, relaxation)
         return self._noted(name, lambda: self.engine.solve(w, self.scaling, *limits, manner=manner))
 
-    def through(self, stages: Sequence[Stage], w: Array) -> Array:
-        """The decisions at the end of a path of programs; where one is not solved the next is tried from before it."""
+    def through(self, stages: Sequence[Stage], w: Array) -> tuple[Array, Outcome | None]:
+        """The decisions at the end of a path of programs; where one is not solved the next is tried from before it.
+
+        The outcome that Ctrl-C left, if it came.
+        """
+        manners = (Manner.NEAR, Manner.FAR) if isinstance(self.engine.solver, Ipopt) else (Manner.NEAR,)
         for stage in stages:
-            for manner in (Manner.NEAR, Manner.FAR):
+            for manner in manners:
+                if self.steps and self.late():
+                    return w, None
                 outcome = self._on_the_way(stage, w, manner)
+                if outcome.status is Status.INTERRUPTED:
+                    return w, outcome
                 if outcome.status.ok:
                     w = outcome.w
                     break
-        return w
+        return w, None
 
     def _on_the_way(self, stage: Stage, w: Array, manner: Manner) -> Outcome:
         lower, upper = (b.copy() for b in self.engine.nlp.relaxed(self.scaling.columns, RELAXATION))
@@ -123,7 +146,7 @@ class _Ascent:
         return self._noted(name, lambda: engine.solve(w, self.scaling, *bounds))
 
     def feasible(self, name: str, w: Array, wishes: frozenset[str], fixed: bool) -> Relaxed | None:
-        """Decisions that miss the wishes least, with the decided ones `fixed` or free."""
+        """Decisions that miss the wishes least, with the decided ones `fixed` or free. Raises KeyboardInterrupt."""
         lower, upper = self.engine.nlp.relaxed(self.scaling.columns, WIDER)
         if fixed:
             decided = ~self.engine.nlp.domain
@@ -131,7 +154,12 @@ class _Ascent:
         solver = self.engine.solver
         attempt = Attempt(self.engine.nlp, solver, self.scaling, w, WIDER, limits=wishes)
         began = time.perf_counter()
-        found = relax_limits(attempt, w, lower, upper, _RESCUE * getattr(solver, "seconds", 300.0))
+        allowed = min(_RESCUE * getattr(solver, "seconds", 300.0), max(self.end - began, 0.1))
+        try:
+            found = relax_limits(attempt, w, lower, upper, allowed)
+        except KeyboardInterrupt:
+            self.steps.append((name, time.perf_counter() - began, Status.INTERRUPTED.value))
+            raise
         said = "not found"
         if found is not None:
             missed = f"misses {found.changes[0][0].text} and {len(found.changes) - 1} more" if found.changes else ""
@@ -165,25 +193,33 @@ class _Ascent:
         return outcome
 
 
-def _rescued(ascent: _Ascent, w: Array, wishes: frozenset[str]) -> Outcome | None:
-    """The problem from decisions that are feasible, or nearly; None where there seem to be none."""
-    if not wishes or ascent.steps[-1][2].startswith((Status.TIME.value, Status.INTERRUPTED.value)):
-        return None
-    fixed = ascent.feasible("fixed inputs, limits elastic", w, wishes, fixed=True)
-    if fixed is not None:
-        w = fixed.w
-        ascent.rescaled(w)
-    found = ascent.feasible("limits elastic", w, wishes, fixed=False)
-    if found is None or not found.none:
-        return None
+def _rescued(ascent: _Ascent, failed: Outcome, last: Status, w: Array, wishes: frozenset[str]) -> Outcome:
+    """The problem from decisions that are feasible, or nearly; what has `failed` where there seem to be none.
+
+    `last`: how the attempt before this one ended.
+    """
+    if last is Status.INTERRUPTED:
+        return replace(failed, status=last)
+    if not wishes or last is Status.TIME or ascent.late():
+        return failed
+    try:
+        fixed = ascent.feasible("fixed inputs, limits elastic", w, wishes, fixed=True)
+        if fixed is not None:
+            w = fixed.w
+            ascent.rescaled(w)
+        found = ascent.feasible("limits elastic", w, wishes, fixed=False)
+    except KeyboardInterrupt:
+        return replace(failed, status=Status.INTERRUPTED)
+    if found is None or not found.none or ascent.late():
+        return failed
     outcome = ascent.solve("NLP from feasible decisions", found.w, RELAXATION)
-    if outcome.status.ok or fixed is None or fixed.none:
+    if outcome.status.ok or outcome.status is Status.INTERRUPTED or fixed is None or fixed.none:
         return outcome
     return _tightened(ascent, fixed) or outcome
 
 
 def _tightened(ascent: _Ascent, fixed: Relaxed) -> Outcome | None:
-    """The problem with the limits that the fixed inputs miss brought back from there, step by step."""
+    """The problem with the limits that the fixed inputs miss brought back from there, step by step; None: in vain."""
     bounds = {}
     lower, upper = ascent.engine.nlp.row_bounds()
     texts = np.concatenate([batch.labels.texts for batch in ascent.engine.nlp.batches])
@@ -192,6 +228,8 @@ def _tightened(ascent: _Ascent, fixed: Relaxed) -> Outcome | None:
         bounds[slack.text] = (float(lower[rows].max()), float(upper[rows].min()))
     w, outcome = fixed.w, None
     for share in _BACK:
+        if ascent.late():
+            return None
         limits = dict(bounds)
         for slack, amount in fixed.changes:
             low, up = limits[slack.text]
@@ -199,7 +237,7 @@ def _tightened(ascent: _Ascent, fixed: Relaxed) -> Outcome | None:
             limits[slack.text] = (low, up + give) if slack.upper else (low - give, up)
         outcome = ascent.limited(f"NLP, blocking limits {100 * share:.0f} % back", w, limits)
         if not outcome.status.ok:
-            return None
+            return outcome if outcome.status is Status.INTERRUPTED else None
         w = outcome.w
     return outcome
 

@@ -28,14 +28,14 @@ _MANY = 50  # variables, above which one instant is probed in place of three
 def room(assembled: Assembled, nominal: Sequence[Sequence[PhaseResult]], sizes: Array) -> Array:
     """By how much each column (of a size) may leave the lower bound of its domain, infinite where nothing happens."""
     found = np.full(assembled.nlp.columns, np.inf)
-    for placements, results in zip(assembled.runs, nominal, strict=True):
+    for run, placements, results in zip(assembled.problem.runs, assembled.runs, nominal, strict=True):
         for placement, result in zip(placements, results, strict=True):
             dae = placement.operation.lowered.dae
             columns = _columns(assembled, placement)
             scales = np.array([sizes[at].max(initial=0.0) or 1.0 for at in columns])
-            points = _points(placement, result, assembled.problem.plant.values)
+            points = _points(placement, result, run.plant.values)
             for at, limit in zip(columns, _depths(dae, points, scales), strict=True):
-                found[at] = limit
+                found[at] = np.minimum(found[at], limit)  # a phase ends where the next one starts
     return found
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from titer.flowsheets.declarations import State
 from titer.flowsheets.operation import Decided
 from titer.flowsheets.problems.assembly import Assembled, Placement
-from titer.flowsheets.problems.wiring import starts_block
+from titer.flowsheets.problems.wiring import log_block, starts_block
 from titer.flowsheets.simulation import parameters_of
 from titer.numerics.dae import sizes_of
 from titer.numerics.solution import PhaseResult
@@ -58,11 +58,12 @@ def fill(assembled: Assembled, nominal: Sequence[Sequence[PhaseResult]], numbers
             if after in nlp.cells:
                 put(nlp.cells[after], np.array([clock]))
     names = [str(s.name) for s in assembled.problem.plant.scalars.values() if s.kind == "parameter"]
-    for i, name in enumerate(names):
-        if name in numbers:
-            put(nlp.cells[assembled.plants[0].name][[i]], np.array([numbers[name]]))
-            if f"log {name}" in nlp.cells:
-                put(nlp.cells[f"log {name}"], np.array([np.log(numbers[name])]))
+    for r, block in enumerate(assembled.plants):
+        for i, name in enumerate(names):
+            if name in numbers:
+                put(nlp.cells[block.name][[i]], np.array([numbers[name]]))
+                if log_block(name, r) in nlp.cells:
+                    put(nlp.cells[log_block(name, r)], np.array([np.log(numbers[name])]))
     for name, cells in _starts(assembled):
         put(cells, np.array([numbers[name]]))
     return w
@@ -108,10 +109,8 @@ def column_sizes(assembled: Assembled, nominal: Sequence[Sequence[PhaseResult]])
     names = [str(s.name) for s in assembled.problem.plant.scalars.values() if s.kind == "parameter"]
     for number in assembled.numbers:
         if number.name in names:
-            put(
-                nlp.cells[assembled.plants[0].name][[names.index(number.name)]],
-                np.array([abs(number.guess) or 1.0]),
-            )
+            for block in assembled.plants:
+                put(nlp.cells[block.name][[names.index(number.name)]], np.array([abs(number.guess) or 1.0]))
     guesses = {n.name: abs(n.guess) for n in assembled.numbers}
     seen = _seen([result for results in nominal for result in results])
     for name, cells in _starts(assembled):

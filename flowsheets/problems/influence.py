@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,6 +28,19 @@ def check_objective(problem: Problem, terms: Sequence[Sequence[PhaseTerms]]) -> 
         f"which {decided} cannot change.\n"
         f"  Let it read what the decisions act on, or decide something that acts on it."
     )
+
+
+def check_influence(problem: Problem, terms: Sequence[Sequence[PhaseTerms]]) -> None:
+    """Every number that is fitted must move something that was measured. Raises SpecificationError, naming it."""
+    for name, value in problem.free.items():
+        for each in elements_of(name):
+            alone = replace(problem, free={str(each): value})
+            if value.prior is None and not any(_reached(alone, phases, set()) for phases in terms):
+                raise SpecificationError(
+                    f"free: {each} moves nothing that was measured: these data say nothing of it.\n"
+                    f"  Leave it out of free, measure what it acts on, or give it a prior: "
+                    f"Free(..., prior=(mean, deviation))."
+                )
 
 
 def _reached(problem: Problem, phases: Sequence[PhaseTerms], read: set[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import casadi as ca
 import numpy as np
@@ -32,6 +33,17 @@ Array = np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
+class Sampled:
+    """A term over data in the program: `model`: v -> its value at a sample; `index` (arguments, samples): cells of the
+    block that v reads; `data` (3, samples): cells of times, measured values and deviations."""
+
+    placed: Placed
+    model: ca.Function
+    index: Array
+    data: Array
+
+
+@dataclass(frozen=True, eq=False)
 class Placement:
     """One phase of one run in the program: its block, the shapes of its inputs, and the values they were given."""
 
@@ -39,6 +51,7 @@ class Placement:
     transcribed: Transcribed
     dae: Dae  # with the totals as further states
     shapes: Mapping[str, tuple[Profile, Array]]  # shape and first values of each input
+    samples: tuple[Sampled, ...] = ()
 
     @property
     def operation(self) -> Operation:
@@ -97,9 +110,10 @@ def place(phase: PhaseTerms, nominal: PhaseResult, setting: Setting) -> Placemen
         transcribed = shoot(segment, ends, operation.phase.method)
     else:
         transcribed = transcribe(segment, ends, setting.grid.degree, setting.grid.points)
+    samples: tuple[Sampled, ...] = ()
     if phase.samples:
-        transcribed = _with_samples(transcribed, phase.samples, clock, duration, setting.fixed_times)
-    return Placement(phase, transcribed, dae, shapes)
+        transcribed, samples = _with_samples(transcribed, phase.samples, clock, duration, setting.fixed_times)
+    return Placement(phase, transcribed, dae, shapes, samples)
 
 
 def _decided_profile(source: Decided, duration: float, operation: Operation) -> Profile:
@@ -195,10 +209,10 @@ def widened(function: ca.Function, dae: Dae) -> ca.Function:
 
 def _with_samples(
     transcribed: Transcribed, samples: Sequence[Placed], clock: float, duration: float, fixed_times: bool
-) -> Transcribed:
+) -> tuple[Transcribed, tuple[Sampled, ...]]:
     """Add the squares of residuals over data to a block, each at its element end."""
     block = transcribed.block
-    constants, batches = [block.constants], list(block.batches)
+    constants, batches, found = [block.constants], list(block.batches), []
     size = block.size
     for sample in samples:
         term = sample.term
@@ -212,11 +226,12 @@ def _with_samples(
         cells = size + np.arange(data.size).reshape(data.shape)
         size += data.size
         constants.append(data.ravel())
-        function = _residual(transcribed.segment.dae, sample.function)
+        model = _model(transcribed.segment.dae, sample.function)
+        found.append(Sampled(sample, model, np.concatenate([cells[:1], index]), cells))
         stage = np.clip(np.searchsorted(transcribed.ends, tau - CLOSE) - 1, 0, None)
         batches.append(
             Batch(
-                function,
+                _cost(model, term.loss),
                 np.concatenate([cells, index]),
                 np.zeros(0),
                 np.zeros(0),
@@ -225,15 +240,22 @@ def _with_samples(
                 stage,
             )
         )
-    return replace(transcribed, block=replace(block, constants=np.concatenate(constants), batches=tuple(batches)))
+    block = replace(block, constants=np.concatenate(constants), batches=tuple(batches))
+    return replace(transcribed, block=block), tuple(found)
 
 
-def _residual(dae: Dae, function: ca.Function) -> ca.Function:
-    v = ca.SX.sym("v", 3 + sum(dae.sizes))
+def _model(dae: Dae, function: ca.Function) -> ca.Function:
+    """(t, x, z, u, p) in one vector -> what is measured."""
+    v = ca.SX.sym("v", dae.point_size)
+    return ca.Function("model", [v], [widened(function, dae)(*dae.split(v))])
+
+
+def _cost(model: ca.Function, loss: Any) -> ca.Function:
+    """(t, measured, deviation, x, z, u, p) -> no rows, and what the residual costs."""
+    v = ca.SX.sym("v", 2 + model.numel_in(0))
     t, measured, deviation = v[0], v[1], v[2]
-    _, x, z, u, p = dae.split(ca.vertcat(t, v[3:]))
-    residual = (widened(function, dae)(t, x, z, u, p) - measured) / deviation
-    return ca.Function("residual", [v], [ca.SX(0, 1), residual**2])
+    square = ((model(ca.vertcat(t, v[3:])) - measured) / deviation) ** 2
+    return ca.Function("residual", [v], [ca.SX(0, 1), square if loss is None else loss.cost(square)])
 
 
 def _sample_index(transcribed: Transcribed, sample: Placed, tau: Array) -> Array:

@@ -63,6 +63,10 @@ class Problem:
                     f"free: {name} has a prior, which belongs to estimate(...): there it adds its weighted square.\n"
                     f"  Leave prior= out, or add what it should cost to the objective."
                 )
+            if self.share_decisions and isinstance(value, Free) and value.each:
+                raise SpecificationError(
+                    f"free: {name} is to be decided for each experiment (each=True), which belongs to estimate(...)."
+                )
         for phase in (phase for run in self.runs for phase in run.recipe):
             if isinstance(phase.duration, Free) and phase.duration.prior is not None:
                 raise SpecificationError(
@@ -86,6 +90,7 @@ class FreeNumber:
     upper: float
     log: bool
     prior: tuple[float, float] | None
+    each: bool = False  # decided by every run for itself, as initial states are where decisions are not shared
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +157,8 @@ def free_numbers(plant: Flowsheet, free: Mapping[str, Any]) -> tuple[FreeNumber,
                 raise SpecificationError(
                     f"free: the guess {guess:g} of {each} lies outside [{lower:g}, {upper:g}] {scalar.measure.label}."
                 )
-            numbers.append(FreeNumber(str(each), kind, guess, lower, upper, value.log, value.prior))
+            own = value.each or kind == State.kind
+            numbers.append(FreeNumber(str(each), kind, guess, lower, upper, value.log, value.prior, own))
     return tuple(numbers)
 
 

@@ -100,7 +100,8 @@ def _solved(
     started = start(problem, solver, start_from, starts, seed=seed, keeper=keeper)
     current = _Pass(problem, started, _certificates(started, accuracy))
     searched = {key: started.solutions[0].stats[key] for key in ("starts", "starts_agree")}
-    if problem.grid.elements is None and _may_be_too_coarse(started):
+    late = started.ladder.elapsed > getattr(solver, "seconds", np.inf)
+    if problem.grid.elements is None and not late and _may_be_too_coarse(started):
         current = _with_more_elements(current, solver, start_from, accuracy)
     if refine is not None or problem.grid.elements is None:
         current = _refined(current, solver, accuracy)

@@ -21,7 +21,7 @@ from titer.flowsheets.problems.climbing import RELAXATION, Note, Reached, Step, 
 from titer.flowsheets.problems.domains import room
 from titer.flowsheets.problems.filling import column_sizes, fill
 from titer.flowsheets.problems.guesses import Nominal, guessed, nominal_runs
-from titer.flowsheets.problems.influence import check_objective
+from titer.flowsheets.problems.influence import check_influence, check_objective
 from titer.flowsheets.problems.ladder import Ladder
 from titer.flowsheets.problems.problem import PhaseTerms, Problem, check_free, free_numbers, phases_of
 from titer.flowsheets.problems.results import read
@@ -88,6 +88,8 @@ def start(
     terms = [phases_of(run, problem.free) for run in problem.runs]
     check_free(problem.runs[0], problem.free, terms[0])
     check_objective(problem, terms)
+    if not problem.share_decisions:
+        check_influence(problem, terms)
     ladder.climbed("structure", _counted(terms))
     given = _per_run(start_from, len(problem.runs))
     nominal = nominal_runs(problem, terms, given, ladder)
@@ -104,7 +106,7 @@ def start(
     note = None if keeper is None else _noting(keeper, problem, nominal, begun, ladder)
     reached = climb(engine, first, scaling, begun.limits, _stages(assembled, nominal), note)
     ladder.report(reached.steps)
-    others = _others(starts, time.perf_counter() - began, start_from, reached)
+    others = _others(starts, time.perf_counter() - began, start_from, reached, solver)
     chosen = Choice(reached, None, ())
     if others:
         chosen = search(problem, terms, assembled, engine, begun, reached, others, seed, ladder)
@@ -144,7 +146,7 @@ def _per_run(start_from: Solution | Sequence[Solution] | None, runs: int) -> lis
     return list(start_from)
 
 
-def _others(starts: int | None, seconds: float, start_from: Any, reached: Reached) -> int:
+def _others(starts: int | None, seconds: float, start_from: Any, reached: Reached, solver: Ipopt | Fatrop) -> int:
     """How many further starts are wanted; one where the first was cheap, or failed; none where time is up, or where
     there is no best value."""
     if reached.outcome.status in (Status.TIME, Status.INTERRUPTED, Status.DIVERGED):
@@ -152,7 +154,8 @@ def _others(starts: int | None, seconds: float, start_from: Any, reached: Reache
     if starts is not None:
         return max(starts - 1, 0 if reached.outcome.status.ok else 1)
     cheap = seconds < _CHEAP and start_from is None
-    return 1 if cheap or not reached.outcome.status.ok else 0
+    failed = not reached.outcome.status.ok and seconds < getattr(solver, "seconds", np.inf)
+    return 1 if cheap or failed else 0
 
 
 def _counted(terms: Sequence[Sequence[PhaseTerms]]) -> str:

@@ -54,14 +54,14 @@ def wire_parameters_of_run(wiring: Wiring, r: int) -> Block:
         name = str(scalar.name)
         if name not in decided:
             wiring.links.append(Fix(slot[i], np.array([scalar.start]), name))
-        elif r:
+        elif r and not decided[name].each:
             wiring.links.append(Same(slot[i], wiring.blocks[0].slot("values")[i]))
         else:
             number = decided[name]
             wiring.links.append(Decide(slot[i], _columns([name], number.lower, number.upper)))
             _expect(wiring, number, slot[i])
             if number.log:
-                _decide_logarithm(wiring, number, slot[i])
+                _decide_logarithm(wiring, number, slot[i], r)
     return block
 
 
@@ -75,8 +75,13 @@ def _expect(wiring: Wiring, number: FreeNumber, cell: Wire) -> None:
     wiring.links.append(Tie(cost, (cell,), np.zeros(0), np.zeros(0), Labels.of([]), 1.0))
 
 
-def _decide_logarithm(wiring: Wiring, number: FreeNumber, cell: Wire) -> None:
-    block = slots_block(f"log {number.name}", value=1)
+def log_block(name: str, r: int) -> str:
+    """The name of the block that holds the logarithm of a parameter, of run `r`."""
+    return f"log {name}, {r + 1}"
+
+
+def _decide_logarithm(wiring: Wiring, number: FreeNumber, cell: Wire, r: int) -> None:
+    block = slots_block(log_block(number.name, r), value=1)
     wiring.blocks.append(block)
     upper = np.log(number.upper) if np.isfinite(number.upper) else np.inf
     lower = np.log(number.lower) if number.lower > 0.0 else -np.inf

@@ -48,20 +48,23 @@ class Active:
 
 def active(attempt: Attempt, outcome: Outcome, most: int = 6) -> tuple[Active, ...]:
     """Limits and bounds of decisions that hold an optimum, the strongest first."""
-    wishes, decisions = held_by(attempt, outcome, outcome.w)
+    wishes, decisions = held_by(attempt, outcome, attempt.scaling.objective)
     found = sorted([*wishes, *decisions], key=lambda a: -a.strength)
     return tuple(found[:most])
 
 
-def held_by(attempt: Attempt, outcome: Outcome, w: Array) -> tuple[list[Active], list[Active]]:
-    """Wishes, and bounds of decisions, with multipliers; `w` and the multipliers may be those of a relaxed program."""
+def held_by(attempt: Attempt, outcome: Outcome, objective: float) -> tuple[list[Active], list[Active]]:
+    """Wishes, and bounds of decisions, with multipliers, which may be those of a relaxed program.
+
+    `objective`: the factor with which the solver saw that program's objective.
+    """
     nlp, n = attempt.nlp, attempt.nlp.columns
     lower, upper = nlp.row_bounds()
-    rows = outcome.row_multipliers[: nlp.rows]
+    rows, row_times, column_times = outcome.row_multipliers[: nlp.rows], _row_times(attempt), _column_times(attempt)
     wishes = [
         entry
         for text, chosen in attempt.groups(attempt.wishes())
-        for entry in _sides(attempt, text, rows, chosen, (lower, upper), _row_times(attempt))
+        for entry in _sides(attempt, text, rows, chosen, (lower, upper), 1.0 / attempt.scaling.rows, row_times)
     ]
     columns = outcome.bound_multipliers[:n]
     texts, decided = attempt.column_texts, ~nlp.domain & (nlp.upper > nlp.lower)
@@ -74,20 +77,30 @@ def held_by(attempt: Attempt, outcome: Outcome, w: Array) -> tuple[list[Active],
             columns,
             np.flatnonzero(decided & (texts == text)),
             (nlp.lower, nlp.upper),
-            _column_times(attempt),
+            attempt.scaling.columns,
+            column_times,
         )
     ]
     strongest = max((a.strength for a in (*wishes, *decisions)), default=0.0)
-    floor = max(_PULL * strongest, _FAINT / attempt.scaling.objective)
+    floor = max(_PULL * strongest, _FAINT / objective)
     kept = ([a for a in group if a.strength > floor] for group in (wishes, decisions))
     first, second = (sorted(group, key=lambda a: -a.strength) for group in kept)
     return first, second
 
 
 def _sides(
-    attempt: Attempt, text: str, multipliers: Array, chosen: Array, bounds: tuple[Array, Array], times: Array
+    attempt: Attempt,
+    text: str,
+    multipliers: Array,
+    chosen: Array,
+    bounds: tuple[Array, Array],
+    sizes: Array,
+    times: Array,
 ) -> list[Active]:
-    """The lower and the upper side of one bound; positive multipliers belong to upper ones."""
+    """The lower and the upper side of one bound; positive multipliers belong to upper ones.
+
+    A bound counts in its size, or in that of what it bounds: a bound of zero has none of its own.
+    """
     found = []
     for upper, pulls in ((False, np.maximum(-multipliers[chosen], 0.0)), (True, np.maximum(multipliers[chosen], 0.0))):
         values = bounds[upper][chosen]
@@ -99,7 +112,7 @@ def _sides(
         price = attempt.sign * (-total if upper else total)
         when = times[chosen[holds]]
         span = (float(np.nanmin(when)), float(np.nanmax(when))) if np.isfinite(when).any() else None
-        size = max(abs(bound), 1e-3 * float(np.abs(values[np.isfinite(values)]).max()), 1e-9)
+        size = max(abs(bound), float(sizes[chosen].max()))
         found.append(Active(text, upper, bound, attempt.unit(text), price, total * size, span, attempt.time))
     return found
 

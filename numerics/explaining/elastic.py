@@ -7,6 +7,7 @@ Method: L1 elastic relaxation (Chinneck, Feasibility and Infeasibility in Optimi
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ import numpy as np
 from titer.numerics.explaining.attempt import Attempt
 from titer.numerics.nlp import Array, Batch, Labels, Nlp
 from titer.numerics.program import Scaling
-from titer.numerics.solvers import Engine, Ipopt, Manner, Outcome
+from titer.numerics.solvers import Engine, Ipopt, Manner, Outcome, Status
 
 SMALL = 1e-5  # a sum of relative changes that is called none
 _ITERATIONS = 500
@@ -88,7 +89,8 @@ def _of_rows(attempt: Attempt, w: Array) -> list[Slack]:
     for text, rows in attempt.groups(attempt.wishes()):
         bounds = [(lower[rows].max(), False), (upper[rows].min(), True)]
         finite = [abs(b) for b, _ in bounds if np.isfinite(b)]
-        size = max(max(finite, default=0.0), 1e-3 * float(np.abs(np.nan_to_num(values[rows])).max()), 1e-8)
+        seen, asked = float(np.abs(np.nan_to_num(values[rows])).max()), max(finite, default=0.0)
+        size = max(asked, 1e-3 * seen if asked else seen, 1e-8)  # a limit of zero has no size of its own
         slacks += [Slack(text, side, float(bound), size) for bound, side in bounds if np.isfinite(bound)]
     return slacks
 
@@ -170,7 +172,7 @@ def _cost(slacks: Sequence[Slack], first: int) -> Batch:
 def _solved(
     attempt: Attempt, nlp: Nlp, slacks: Sequence[Slack], w: Array, bounds: tuple[Array, Array], seconds: float
 ) -> Relaxed | None:
-    """Solve the relaxed program from `w` with slacks that make its wishes hold."""
+    """Solve the relaxed program from `w` with slacks that make its wishes hold. Raises KeyboardInterrupt."""
     n = attempt.nlp.columns
     sizes = np.array([s.size for s in slacks])
     slack_sizes = 2.0 ** np.round(np.log2(sizes))
@@ -180,8 +182,13 @@ def _solved(
     scaling = engine.scaling(first, np.concatenate([attempt.scaling.columns, slack_sizes]))
     lower = np.concatenate([bounds[0], np.zeros(len(slacks))])
     upper = np.concatenate([bounds[1], np.full(len(slacks), np.inf)])
+    began = time.perf_counter()
     for manner in (Manner.NEAR, Manner.FAR):
+        if time.perf_counter() - began > seconds:
+            break
         outcome = engine.solve(first, Scaling(scaling.columns, scaling.rows, 1.0), lower, upper, manner=manner)
+        if outcome.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt
         if outcome.violation <= 1e-5 and outcome.status.ok:
             amounts = outcome.w[n:]
             used = amounts / sizes > 1e-2 * SMALL

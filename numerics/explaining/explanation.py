@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -21,12 +23,14 @@ if TYPE_CHECKING:
 UNFINISHED = "the process ended in the middle of a solve"
 _FAR = 1e6  # sizes from which a column is said to run away
 _MET = 1e-6  # relative violation below which a limit is met
+_PATIENCE = (5.0, 60.0)  # seconds
 
 
 class Verdict(Enum):
     """What an explanation comes to; the value says it."""
 
     SOLVED = "solved"
+    DOUBTFUL = "complete, but doubtful"
     NOT_CERTIFIED = "solved on its mesh, but the certificate does not hold"
     STARTS_DISAGREE = "solved, but another start ended elsewhere"
     MODEL_INFEASIBLE = "model infeasible"
@@ -96,6 +100,8 @@ def _of_run(solution: Solution) -> Explanation:
     certificate = solution.certificate
     if certificate is not None and not certificate.ok:
         return Explanation(Verdict.NOT_CERTIFIED, f"solved, but not to be trusted: {certificate.message}")
+    if solution.message and solution.kind == "simulation":
+        return Explanation(Verdict.DOUBTFUL, f"the simulation is complete, but {first}", tuple(rest))
     return Explanation(Verdict.SOLVED, f"the {solution.kind} is complete.")
 
 
@@ -159,7 +165,8 @@ def _infeasible_or_stuck(attempt: Attempt) -> Explanation:
     outcome = attempt.outcome
     assert outcome is not None
     bounds = attempt.nlp.relaxed(attempt.scaling.columns, attempt.relaxation)
-    found = next((r for w in (attempt.start, outcome.w) if (r := relax_limits(attempt, w, *bounds)) is not None), None)
+    end = time.perf_counter() + _patience(attempt)
+    found = _relaxed(relax_limits, attempt, (attempt.start, outcome.w), bounds, end)
     if found is None:
         missed = attempt.worst_rows(outcome.w)
         named = _residual_lines(attempt, missed[:1])
@@ -170,19 +177,47 @@ def _infeasible_or_stuck(attempt: Attempt) -> Explanation:
         named = _residual_lines(attempt, missed[:1])
         headline = "the problem is feasible, but was not solved from its start" + (f"; {named[0]}" if named else "")
         lines = [_of_the_start(attempt), "Decisions that meet all limits were found; starts=8 tries more starts."]
+        if outcome.status is Status.ITERATIONS and outcome.iterations >= attempt.solver.iterations:
+            lines[1] = f"It was stopped after {outcome.iterations} iterations; iterations= of its solver allows more."
         return _with_facts(attempt, Verdict.BAD_START, headline, lines, relaxation=found)
-    return _infeasible(attempt, found, bounds)
+    return _infeasible(attempt, found, bounds, end)
 
 
-def _infeasible(attempt: Attempt, found: Relaxed, bounds: tuple[Array, Array]) -> Explanation:
-    wishes, decisions = held_by(attempt, found.outcome, found.outcome.w)
+def _patience(attempt: Attempt) -> float:
+    """Seconds in which the least change is looked for: no more than a solve may take."""
+    return float(np.clip(getattr(attempt.solver, "seconds", np.inf), *_PATIENCE))
+
+
+def _relaxed(
+    relax: Callable[..., Relaxed | None],
+    attempt: Attempt,
+    points: Sequence[Array],
+    bounds: tuple[Array, Array],
+    end: float,
+) -> Relaxed | None:
+    """The least change, from the first of some points from which it is found before the `end`, or before Ctrl-C."""
+    for w in points:
+        left = end - time.perf_counter()
+        if left <= 0.0:
+            break
+        try:
+            found = relax(attempt, w, *bounds, left)
+        except KeyboardInterrupt:
+            break
+        if found is not None:
+            return found
+    return None
+
+
+def _infeasible(attempt: Attempt, found: Relaxed, bounds: tuple[Array, Array], end: float) -> Explanation:
+    wishes, decisions = held_by(attempt, found.outcome, 1.0)
     against = [a for a in wishes if a.text != found.changes[0][0].text]
     meet = f"no decisions were found that meet {_wish(attempt, found.changes[0][0])}"
     together = f" together with {_listed([a.wish for a in against[:2]])}" if against else ""
     lines = ["the least change that makes the problem feasible:"]
     lines += [f"  {_change(attempt, slack, amount)}" for slack, amount in _that_count(found)]
     lines += [f"in its way: {entry.wish}" for entry in [*against[:2], *decisions[:3]]]
-    other = relax_decisions(attempt, found.w, *bounds)
+    other = _relaxed(relax_decisions, attempt, (found.w,), bounds, end)
     if other is not None and not other.none:
         lines.append("or, with all limits kept:")
         lines += [f"  {_change(attempt, slack, amount)}" for slack, amount in _that_count(other)]

@@ -10,6 +10,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +35,15 @@ def kept() -> list[Path]:
     """Files of unfinished solves, the newest first."""
     where = folder()
     found = [] if where is None or not where.is_dir() else list(where.glob("*.titer"))
-    return sorted(found, key=lambda file: (file.stat().st_mtime_ns, file.name), reverse=True)
+    return sorted(found, key=lambda file: (_age(file), file.name), reverse=True)
+
+
+def _age(file: Path) -> int:
+    """When a file was written; one that another process has just removed is the oldest."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 @dataclass
@@ -49,8 +58,9 @@ class Keeper:
         where = folder()
         if where is None:
             return Keeper(None)
-        for old in kept()[_MOST - 1 :]:
-            old.unlink(missing_ok=True)
+        with suppress(OSError):
+            for old in kept()[_MOST - 1 :]:
+                old.unlink(missing_ok=True)
         stamp = time.strftime("%Y%m%d-%H%M%S")
         return Keeper(where / f"{stamp}-{os.getpid()}-{next(_numbers)}.titer")
 
@@ -66,4 +76,5 @@ class Keeper:
 
     def discard(self) -> None:
         if self.path is not None:
-            self.path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)

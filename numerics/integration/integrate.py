@@ -57,6 +57,8 @@ def integrate(
         try:
             return _through(finer, clock, pieces, event, points)
         except IntegrationError:  # what was reached is rounding: there is nothing to resolve
+            if interrupts.seen:
+                raise KeyboardInterrupt from None
             return trajectory
 
 

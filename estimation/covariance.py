@@ -1,0 +1,90 @@
+"""How sure are fitted values? Their covariance from the curvature of the objective along the equations.
+
+The objective is J = sum(residual^2) = -2 log likelihood + constant, so that the covariance of the free numbers is
+
+    2 (d2J/dtheta2)^-1       or, by Gauss and Newton, (F' F)^-1,  F the derivatives of the weighted residuals
+
+The exact one is taken where it is positive definite, and the loss is that of least squares. Numbers that a bound holds
+have no variance: they are left out, and said to be. Source: Bard, Nonlinear Parameter Estimation (1974), chapter 7.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from titer.estimation.work import Number, Samples, Work
+
+Array = np.ndarray
+_SINGULAR = 1e-14  # ratio of eigenvalues of the scaled information below which directions are called undetermined
+
+
+@dataclass(frozen=True, eq=False)
+class Information:
+    """What the data say of the free numbers (k) that no bound holds.
+
+    `jacobian` (n, k): derivatives of the weighted residuals; `exact`: half the second derivatives of the objective
+    (k, k); `covariance` (k, k): NaN where the data do not determine a number; `by`: how it was found.
+    """
+
+    numbers: tuple[Number, ...]
+    samples: tuple[Samples, ...]
+    jacobian: Array
+    exact: Array
+    covariance: Array
+    by: str
+
+    @property
+    def gauss_newton(self) -> Array:
+        """Information by Gauss and Newton, priors not counted."""
+        return self.jacobian.T @ self.jacobian
+
+
+def information(work: Work) -> Information:
+    """The information of a fit's data. Raises LinAlgError where the equations do not determine the states."""
+    free = tuple(n for n in work.numbers if not n.bound)
+    k = len(free)
+    seen = work.reduced(free)
+    samples = tuple(work.samples(seen.follow[:, :k]))
+    rows = [s.jacobian / s.deviations[:, None] for s in samples]
+    jacobian = np.concatenate([np.zeros((0, k)), *rows])
+    exact = 0.5 * seen.hessian[:k, :k]
+    priors = _priors(work, free)
+    by, best = "exact second derivatives", exact
+    if not _definite(exact):
+        by, best = (
+            "Gauss-Newton: the exact second derivatives are not positive definite",
+            jacobian.T @ jacobian + priors,
+        )
+    return Information(free, samples, jacobian, exact, inverse(best), by)
+
+
+def inverse(matrix: Array) -> Array:
+    """The inverse of an information matrix by its eigenvalues, scaled to a unit diagonal.
+
+    Rows and columns of numbers that it does not determine are NaN, or infinite on the diagonal.
+    """
+    k = len(matrix)
+    size = np.sqrt(np.maximum(np.diag(matrix), 0.0))
+    size[size == 0.0] = 1.0
+    values, vectors = np.linalg.eigh(matrix / np.outer(size, size)) if k else (np.zeros(0), np.zeros((0, 0)))
+    weak = values <= _SINGULAR * max(values.max(initial=0.0), 1e-300)
+    kept = vectors[:, ~weak]
+    result = (kept / values[~weak]) @ kept.T / np.outer(size, size)
+    lost = (np.abs(vectors[:, weak]) > 1e-6).any(axis=1)
+    result[lost, :] = result[:, lost] = np.nan
+    result[lost, lost] = np.inf
+    return result
+
+
+def _definite(matrix: Array) -> bool:
+    size = np.sqrt(np.abs(np.diag(matrix)))
+    size[size == 0.0] = 1.0
+    return bool(len(matrix) and np.linalg.eigvalsh(matrix / np.outer(size, size)).min() > 1e-10)
+
+
+def _priors(work: Work, free: tuple[Number, ...]) -> Array:
+    """The information of prior knowledge, (k, k)."""
+    known = {n.name: n.prior for n in work.solved.started.assembled.numbers if n.prior is not None}
+    return np.diag([1.0 / known[n.name][1] ** 2 if n.name in known else 0.0 for n in free])
