@@ -45,6 +45,7 @@ DEFAULTS: Mapping[str, Any] = {  # limits, and IPOPT's own options in place of t
     "slack_bound_push": 1e-2,
     "slack_bound_frac": 1e-2,
 }
+CUT_OFF = "Maximum_CpuTime_Exceeded"
 _SOLVED = ("Solve_Succeeded", "Solved_To_Acceptable_Level")
 
 

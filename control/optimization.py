@@ -40,7 +40,8 @@ def optimize(
     `inputs`: trajectories of what is not decided (of what is: the value tried first). `grid`: where None, elements
     follow the steps of a simulation and are refined until a replay deviates by less than 1e-5; `refine`: refine and
     coarsen any grid to this deviation, and let the switches of bang-bang inputs move to where they belong.
-    `start_from`: an earlier solution of the same recipe; without one the start is simulated, nobody supplies a guess.
+    `start_from`: an earlier solution that shares phases with the recipe, also a simulation or an unfinished one;
+    without one the start is simulated, nobody supplies a guess. `solver`: Ipopt(seconds=60) limits the time.
     `starts`: how many starts; the second in the other half of all bounds, the others at random by `seed`; None: a
     second where the first took under a second. Where they disagree the best is taken, and `start_report` says so.
     `scenarios`: parameter values, e.g. [{reactor.k0_1: 1.8e9}, {...}]: one set of decisions, the mean of the
@@ -55,6 +56,15 @@ def optimize(
     if refine is not None and not (isinstance(refine, float) and 1e-10 <= refine < 1.0):
         raise SpecificationError(
             f"optimize: refine must be a replay deviation from 1e-10 to below 1, such as 1e-6, got {refine!r}."
+        )
+    if start_from is not None and not isinstance(start_from, Solution):
+        raise SpecificationError(
+            f"optimize: start_from must be a Solution, got {start_from!r}.\n"
+            f"  Give what optimize or simulate returned, error.solution, or Solution.load(file) of titer.numerics."
+        )
+    if solver is not None and not isinstance(solver, Ipopt | Fatrop):
+        raise SpecificationError(
+            f"optimize: solver must be Ipopt(...) or Fatrop(...) of titer.numerics, got {solver!r}."
         )
     problem = optimization_problem(plant, recipe, free, maximize, minimize, subject_to, grid, inputs, scenarios)
     solved = solve(problem, solver or Ipopt(), start_from, starts, seed, refine)

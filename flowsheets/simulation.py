@@ -155,11 +155,22 @@ def run_operations(
                 tuple(phases),
                 f"Phase {operation.name!r}: {operation.event.text} is not met within {length.limit:g} {dae.time}, "
                 f"the longest the phase may last.\n"
-                f"  Raise the upper limit of its duration, or check the condition.",
+                f"  {_how_near(operation, trajectory, parameters_of(operation, values, held))}"
+                f"Raise the upper limit of its duration, or check the condition.",
             )
         states |= {v.name: float(row[-1]) for v, row in zip(dae.states, trajectory.x, strict=True)}
         clock = float(trajectory.time[-1])
     return tuple(phases)
+
+
+def _how_near(operation: Operation, t: Trajectory, p: Array) -> str:
+    """How near an end of a phase came that was not met."""
+    assert operation.event is not None
+    n = len(t.time)
+    rows = operation.event.function.map(n)(t.time[None, :], t.x, t.z, t.u, np.repeat(p[:, None], n, axis=1))
+    gaps = np.abs(np.array(rows).ravel())
+    k = int(np.argmin(gaps))
+    return f"It came as near as {gaps[k]:.4g}, at t = {t.time[k]:.6g}. "
 
 
 def _stopped(

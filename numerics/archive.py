@@ -55,11 +55,17 @@ def write_solution(solution: Solution, file: IO[bytes]) -> None:
 
 
 def load(path: str | Path) -> Solution:
-    """Read a solution. Raises SpecificationError where the file is something else."""
+    """Read a solution, or what a record holds of an unfinished one. Raises SpecificationError for anything else."""
     path = Path(path) if Path(path).is_file() else _file(path)
     if not path.is_file():
         raise SpecificationError(f"there is no file {path}.")
     try:
+        with zipfile.ZipFile(path) as entries:
+            is_record = "solution.npz" in entries.namelist()
+        if is_record:  # of a solve that failed, or whose process died in it
+            from titer.numerics.explaining.record import load_record
+
+            return load_record(path).solution
         with path.open("rb") as file:
             return read_solution(file, path.name)
     except SpecificationError:

@@ -11,7 +11,7 @@ structure are arrays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -213,12 +213,24 @@ class Nlp:
 
     def limited(self, limits: Mapping[str, tuple[float, float]]) -> Nlp:
         """The same problem with other bounds (lower, upper) on the rows of these names."""
+        return self._bounded(lambda text, lower, upper: limits.get(text, (lower, upper)))
+
+    def loosened(self, by: Mapping[str, tuple[float, float]]) -> Nlp:
+        """The same problem with bounds on the rows of these names moved out: the lower, and the upper, by so much."""
+
+        def moved(text: str, lower: float, upper: float) -> tuple[float, float]:
+            below, above = by.get(text, (0.0, 0.0))
+            return lower - below, upper + above
+
+        return self._bounded(moved)
+
+    def _bounded(self, bounds: Callable[[str, float, float], tuple[float, float]]) -> Nlp:
+        """The same problem with other bounds on its rows, by their names and the bounds they have."""
         batches = []
         for batch in self.batches:
-            lower, upper = batch.lower.copy(), batch.upper.copy()
-            for i in range(batch.rows if batch.copies else 0):
-                if batch.labels.texts[i] in limits:
-                    lower[i], upper[i] = limits[batch.labels.texts[i]]
+            texts = list(batch.labels.texts[: batch.rows]) if batch.copies else []
+            pairs = [bounds(str(t), *pair) for t, *pair in zip(texts, batch.lower, batch.upper, strict=False)]
+            lower, upper = np.array(pairs, dtype=float).reshape(-1, 2).T if pairs else (batch.lower, batch.upper)
             batches.append(replace(batch, lower=lower, upper=upper))
         return replace(self, batches=tuple(batches))
 

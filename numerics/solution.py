@@ -198,7 +198,10 @@ class Solution:
 
     @staticmethod
     def load(path: str | Path) -> Solution:
-        """Read what `save` wrote. Raises SpecificationError where there is no such file, or it is something else."""
+        """Read what `save` wrote, or what a failed solve left (`.titer`): its trajectories start another by start_from.
+
+        Raises SpecificationError where there is no such file, or it is something else.
+        """
         from titer.numerics.archive import load
 
         return load(path)
@@ -223,6 +226,8 @@ class Solution:
         durations = ", ".join(f"{k} {v:.6g}" for k, v in self.duration.items())
         objective = "" if np.isnan(self.objective) else f", objective {self.objective:.8g}"
         doubt = f"; {self.message.splitlines()[0]}" if self.kind == "simulation" and self.message else ""
+        if self.status.ok and self.certificate is not None and not self.certificate.ok:
+            doubt = f"; the certificate does not hold: {self.certificate.message}"
         return f"<{self.kind}: {self.status.name.lower()}{objective}; {durations} {self.time}{doubt}>"
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, NamedTuple
@@ -120,11 +120,18 @@ class Engine:
 
     def limited(self, limits: Mapping[str, tuple[float, float]]) -> Engine:
         """The same engine, nothing rebuilt, with other bounds (lower, upper) on the rows of these names."""
+        return self._bounded(lambda nlp: nlp.limited(limits))
+
+    def loosened(self, by: Mapping[str, tuple[float, float]]) -> Engine:
+        """The same engine, nothing rebuilt, with the bounds of rows moved out, as `Nlp.loosened` does."""
+        return self._bounded(lambda nlp: nlp.loosened(by))
+
+    def _bounded(self, change: Callable[[Nlp], Nlp]) -> Engine:
         other = copy.copy(self)
-        other.nlp = self.nlp.limited(limits)
+        other.nlp = change(self.nlp)
         other.program = self.program.of(other.nlp)
         if self._chain is not None:
-            other._chain = replace(self._chain, nlp=self._chain.nlp.limited(limits))
+            other._chain = replace(self._chain, nlp=change(self._chain.nlp))
         return other
 
     def scaling(self, w: Array, sizes: Array, data: Array | None = None) -> Scaling:
@@ -277,6 +284,7 @@ def _ipopt(program: Program, solver: Ipopt, manner: Manner) -> ca.Function:
         "sb": "yes",
         "nlp_scaling_method": "none",
         "bound_relax_factor": 0.0,
+        "diverging_iterates_tol": 1e12,  # in sizes: what is so far out runs away
         "neg_curv_test_tol": 1e-8,  # curvature is tested along the step: far fewer factorizations than by inertia
         "linear_solver": "mumps",
         "mumps_scaling": 8,  # the default choice can run MUMPS out of workspace again and again

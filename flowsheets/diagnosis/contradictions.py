@@ -114,9 +114,11 @@ def _interval(examined: Examined, seen: Seen) -> tuple[str, float, float] | None
     if len(read) != 1 or seen.reads & examined.free_names - {read[0]}:
         return None
     at = np.array([_on(examined, seen, read[0], number) for number in (0.0, 1.0, 2.0, 7.0)])
+    if not np.isfinite(at).all():
+        return None
     slope = at[1] - at[0]
-    straight = np.isfinite(at).all() and np.allclose(at, at[0] + slope * np.array([0.0, 1.0, 2.0, 7.0]), rtol=1e-10)
-    if not straight or slope == 0.0:
+    off = np.abs(at - at[0] - slope * np.array([0.0, 1.0, 2.0, 7.0])).max()
+    if slope == 0.0 or off > 1e-10 * np.abs(at).max():
         return None
     ends = sorted(((seen.lower - at[0]) / slope, (seen.upper - at[0]) / slope))
     return read[0], ends[0], ends[1]

@@ -27,7 +27,7 @@ def counted(examined: Examined, k: int) -> Counts:
         algebraics=len(dae.algebraics),
         equations=len(dae.states) + len(dae.equations),
         blocks=blocks(dae),
-        given=len(dae.inputs) - len(decided) - len(fixed),
+        given=len(dae.inputs) + _functions_of_time(operation) - len(decided) - len(fixed),
         fixed=len(fixed),
         decided=len(decided),
         decisions=decisions(operation),
@@ -71,6 +71,12 @@ def _overdetermined(examined: Examined, equal: list[Seen], count: int) -> Iterat
             )
             mend = "Decide an input that acts on it, or give it room: lower= and upper= apart."
             yield Finding(Severity.WARNING, seen.title, text, mend)
+
+
+def _functions_of_time(operation: Operation) -> int:
+    """How many inputs are given as functions of time, which stand in the equations."""
+    driven = operation.lowered.driven
+    return 0 if driven is None else int(driven[0].numel()) - len(operation.lowered.dae.inputs)
 
 
 def _fixed(operation: Operation) -> set[str]:

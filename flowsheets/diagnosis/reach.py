@@ -22,10 +22,9 @@ def moved(planned: Sequence[Operation], sources: frozenset[str], durations: bool
         now = _after_resets(planned, k, now, sources)
         lasts = durations and operation.duration.free
         now = set(_closure(operation.lowered.dae, frozenset(now | ({TIME} if lasts else set())), lasts))
-        phases.append(frozenset(now))
         if operation.event is not None and _reads(operation.event.function, operation.lowered.dae) & now:
-            now |= {TIME}  # what moves the end of a phase moves everything after it
-            now |= changing(operation.lowered.dae)
+            now |= _closure(operation.lowered.dae, frozenset(now | {TIME}), True)  # it moves the end of the phase
+        phases.append(frozenset(now))
     return phases
 
 

@@ -21,9 +21,8 @@ def reductions(examined: Examined) -> Iterator[Finding]:
         held = [name for name in dae.invariant_names if not name.startswith("der(")]
         text = f"phase {operation.name!r} is written with index {index(dae)} and reduced: {listed(held)}"
         text = f"{text} {'is' if len(held) == 1 else 'are'} held by projection"
-        yield Finding(
-            Severity.NOTE, held[0], text, "The start is moved onto these equations where it is not there yet."
-        )
+        mend = "A start that is slightly off these equations is moved onto them; one that is far off is an error."
+        yield Finding(Severity.NOTE, held[0], text, mend)
 
 
 def index(dae: Dae) -> int:

@@ -159,10 +159,19 @@ def _complaint(
             f"or state a limit that is meant as a Path"
         )
     if started.reached.binding:
-        return f"the physical domain of {started.reached.binding[0]} binds; state a limit that is meant as a Path"
+        return f"the physical domain of {_bound(started)} binds; state a limit that is meant as a Path"
     if not max(residuals) <= RESIDUAL:
         return f"the optimality conditions hold only to {max(residuals):.1e}"
     return ""
+
+
+def _bound(started: Started) -> str:
+    """The domain that holds the decisions most: of what, where, and at which bound."""
+    i, attempt, nlp = started.reached.binding[0], started.attempt, started.assembled.nlp
+    pull = started.outcome.bound_multipliers[i]
+    side, bound = ("at most", nlp.upper[i]) if pull > 0.0 else ("at least", nlp.lower[i])
+    unit = attempt.unit(str(attempt.column_texts[i]))
+    return f"{attempt.column_name(i)} ({side} {f'{bound:.6g} {unit}'.strip()})"
 
 
 def nominal_sizes(started: Started, r: int = 0) -> dict[str, float]:

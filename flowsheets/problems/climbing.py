@@ -36,14 +36,15 @@ Note = Callable[[Outcome, Sequence[Step]], None]
 class Reached:
     """Where a start ended.
 
-    `relaxation`, `left`: by how much domains were relaxed and left, as fractions of nominal sizes. `binding`: domains
-    that hold the decisions. `steps`: what was done, in how many seconds, with what result.
+    `relaxation`, `left`: by how much domains were relaxed and left, as fractions of nominal sizes. `binding`: columns
+    whose domains hold the decisions, the strongest first. `steps`: what was done, in how many seconds, with what
+    result.
     """
 
     outcome: Outcome
     relaxation: float
     left: float
-    binding: tuple[str, ...]
+    binding: tuple[int, ...]
     steps: tuple[Step, ...]
 
 
@@ -139,10 +140,10 @@ class _Ascent:
         solve = self.engine.solve
         return self._noted(stage.name, lambda: solve(w, self.scaling, lower, upper, stage.data, manner=manner))
 
-    def limited(self, name: str, w: Array, limits: dict[str, tuple[float, float]]) -> Outcome:
-        """A solve with other limits on named rows."""
+    def loosened(self, name: str, w: Array, by: dict[str, tuple[float, float]]) -> Outcome:
+        """A solve with the bounds of named rows moved out, the lower and the upper by so much."""
         bounds = self.engine.nlp.relaxed(self.scaling.columns, RELAXATION)
-        engine = self.engine.limited(limits)
+        engine = self.engine.loosened(by)
         return self._noted(name, lambda: engine.solve(w, self.scaling, *bounds))
 
     def feasible(self, name: str, w: Array, wishes: frozenset[str], fixed: bool) -> Relaxed | None:
@@ -180,8 +181,8 @@ class _Ascent:
         left = float(np.max(np.where(nlp.domain, beyond, 0.0), initial=0.0))
         pull = np.abs(outcome.bound_multipliers) * scaling.columns * scaling.objective
         binding = np.flatnonzero(nlp.domain & (pull > _PULL))
-        names = tuple(nlp.column_name(int(i)) for i in binding[:3])
-        return Reached(outcome, relaxation, left, names, tuple(self.steps))
+        strongest = tuple(int(i) for i in binding[np.argsort(-pull[binding], kind="stable")])
+        return Reached(outcome, relaxation, left, strongest, tuple(self.steps))
 
     def _noted(self, name: str, solve: Callable[[], Outcome]) -> Outcome:
         began = time.perf_counter()
@@ -220,22 +221,16 @@ def _rescued(ascent: _Ascent, failed: Outcome, last: Status, w: Array, wishes: f
 
 def _tightened(ascent: _Ascent, fixed: Relaxed) -> Outcome | None:
     """The problem with the limits that the fixed inputs miss brought back from there, step by step; None: in vain."""
-    bounds = {}
-    lower, upper = ascent.engine.nlp.row_bounds()
-    texts = np.concatenate([batch.labels.texts for batch in ascent.engine.nlp.batches])
-    for slack, _ in fixed.changes:
-        rows = texts == slack.text
-        bounds[slack.text] = (float(lower[rows].max()), float(upper[rows].min()))
     w, outcome = fixed.w, None
     for share in _BACK:
         if ascent.late():
             return None
-        limits = dict(bounds)
+        give: dict[str, tuple[float, float]] = {}
         for slack, amount in fixed.changes:
-            low, up = limits[slack.text]
-            give = (1.0 - share) * 1.05 * amount
-            limits[slack.text] = (low, up + give) if slack.upper else (low - give, up)
-        outcome = ascent.limited(f"NLP, blocking limits {100 * share:.0f} % back", w, limits)
+            below, above = give.get(slack.text, (0.0, 0.0))
+            more = (1.0 - share) * 1.05 * amount
+            give[slack.text] = (below, above + more) if slack.upper else (below + more, above)
+        outcome = ascent.loosened(f"NLP, blocking limits {100 * share:.0f} % back", w, give)
         if not outcome.status.ok:
             return outcome if outcome.status is Status.INTERRUPTED else None
         w = outcome.w

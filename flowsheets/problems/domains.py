@@ -21,7 +21,7 @@ from titer.numerics.solution import PhaseResult
 Array = np.ndarray
 _WIDEST = 1e-2  # of a size: no domain is relaxed further
 _HALVINGS = 21  # down to 1e-8: with steps of two some probe always falls near a pole
-_STEEPER = 4.0  # times the slope at the bound, from which the model is said to be another one there
+_STEEPER = 4.0  # times the slope at the bound, or before it, from which the model is said to be another one there
 _MANY = 50  # variables, above which one instant is probed in place of three
 
 
@@ -63,6 +63,8 @@ def _depths(dae: Dae, points: Array, sizes: Array) -> Array:
     limits = np.full(len(variables), np.inf)
     depths = np.concatenate([[0.0], _WIDEST * 0.5 ** np.arange(_HALVINGS)[::-1]])
     slopes, column = _slopes(dae.function, dae.sizes)
+    usual = np.abs(np.array(slopes.map(points.shape[1])(points)))
+    usual = np.nan_to_num(usual, posinf=0.0).max(axis=1, initial=0.0)  # along the trajectory: at a bound it may be 0
     for i, variable in enumerate(variables):
         entries = np.flatnonzero(column == i)
         if not np.isfinite(variable.lower) or not len(entries):
@@ -71,7 +73,8 @@ def _depths(dae: Dae, points: Array, sizes: Array) -> Array:
         probes[1 + i] = np.tile(variable.lower - depths * sizes[i], points.shape[1])
         values = np.abs(np.array(slopes.map(probes.shape[1])(probes))[entries])
         values = values.reshape(len(entries), points.shape[1], len(depths))
-        allowed = _STEEPER * values[..., :1] + 1e-12 * np.nan_to_num(values, posinf=0.0).max()
+        slope = np.maximum(values[..., :1], usual[entries][:, None, None])
+        allowed = _STEEPER * slope + 1e-12 * np.nan_to_num(values, posinf=0.0).max()
         broken = np.flatnonzero(~(values <= allowed).all(axis=(0, 1)))
         if len(broken):
             limits[i] = depths[max(int(broken[0]) - 1, 0)] * sizes[i]

@@ -123,6 +123,11 @@ def elsewhere(
         if moved is None or not problem.share_decisions:
             moved = [_away(p.operation) if rng is None else _random(p.operation, rng) for p in phases]
         nominal.append(run_operations(run.plant.with_values(numbers), moved, points=120))
+    return filled(assembled, nominal, numbers)
+
+
+def filled(assembled: Assembled, nominal: Sequence[Sequence[PhaseResult]], numbers: Mapping[str, float]) -> Array:
+    """The decisions that describe trajectories together with the inputs that they were run with."""
     runs = [
         tuple(_with_shapes(p, result) for p, result in zip(placements, results, strict=True))
         for placements, results in zip(assembled.runs, nominal, strict=True)

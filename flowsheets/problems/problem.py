@@ -78,6 +78,16 @@ class Problem:
     def plant(self) -> Flowsheet:
         return self.runs[0].plant
 
+    def to_pyomo(self, grid: Grid | None = None) -> Any:
+        """The problem as a Pyomo.DAE model with starting values, as `Flowsheet.to_pyomo` describes it.
+
+        With a `grid` (`problem.to_pyomo(problem.grid)`: its own) it is discretized. Several runs, scenarios or
+        experiments, stand in `model.run[1]`, `model.run[2]`, and share their decisions by constraints.
+        """
+        from titer.flowsheets.pyomo.model import lower_problem
+
+        return lower_problem(self, grid)
+
 
 @dataclass(frozen=True, eq=False)
 class FreeNumber:
@@ -169,7 +179,7 @@ def phases_of(run: Run, free: Mapping[str, Any]) -> tuple[PhaseTerms, ...]:
     _check_that_starts_are_decided_once(planned[0], free)
     names = [operation.name for operation in planned]
     wanted = [(weight, term) for weight, term in run.objective.terms]
-    wanted += [(0.0, term) for term in run.constraints]
+    wanted += [(0.0, _named(term, planned)) for term in run.constraints]
     for _, term in wanted:
         if term.phase is not None and term.phase not in names:
             raise SpecificationError(f"{term.label()}: {unknown('phase', term.phase, names)}")
@@ -228,6 +238,28 @@ def _held_at_start(first: Operation, free: Mapping[str, Any]) -> list[Placed]:
     return held
 
 
+def _named(term: Term, planned: Sequence[Operation]) -> Term:
+    """A limit without a name, called by what it reads: "Path of reactor.T"."""
+    if term.name is not None:
+        return term
+    for k in _phases_for(term, planned):
+        try:
+            function = _place(planned[k].lowered, term, 0.0).function
+        except NotActiveError:
+            continue
+        dae = planned[k].lowered.dae
+        groups = (dae.states, dae.algebraics, dae.inputs)
+        read = [
+            group[j].name
+            for i, group in enumerate(groups, start=1)
+            for j in sorted(set(function.jac_sparsity(0, i).get_col()))
+        ]
+        if read:
+            more = f" and {len(read) - 2} more" if len(read) > 2 else ""
+            return replace(term, name=f"{term.label()} of {', '.join(read[:2])}{more}")
+    return term
+
+
 def check_is_mapping(free: Any) -> None:
     """`free` says what each name is decided by. Raises SpecificationError."""
     if not isinstance(free, Mapping):
@@ -282,7 +314,8 @@ def _place(lowered: Lowered, term: Term, weight: float) -> Placed:
     lower = limit(term.lower, measure, -np.inf, f"{where}, lower")
     upper = limit(term.upper, measure, np.inf, f"{where}, upper")
     if lower > upper:
-        raise SpecificationError(f"{where}: limits are reversed: lower {lower:g}, upper {upper:g} {measure.label}.")
+        unit = "" if measure.label == "1" else f" {measure.label}"
+        raise SpecificationError(f"{where}: limits are reversed: lower {lower:g}, upper {upper:g}{unit}.")
     return Placed(term, lowered.function(value, "term"), weight, lower, upper, measure)
 
 

@@ -46,6 +46,27 @@ def refined_grid(started: Started, certificate: Certificate, accuracy: float) ->
     return replace(grid, elements=elements)
 
 
+def split_grid(started: Started) -> Grid:
+    """The same mesh with the elements halved in which a physical domain holds the decisions: an element that a
+    depletion crosses undershoots, and a shorter one less."""
+    assembled = started.assembled
+    grid, elements = assembled.problem.grid, {}
+    where = [(g.phase, float(tau)) for g in assembled.nlp.labels for tau in g.tau]
+    for placements in assembled.runs:
+        for placement in placements:
+            ends = placement.transcribed.ends
+            at = [where[i][1] for i in started.reached.binding if where[i][0] == placement.block.name]
+            inside = np.array([tau for tau in at if np.isfinite(tau)])
+            k = np.unique(np.clip(np.searchsorted(ends, inside - 1e-12) - 1, 0, len(ends) - 2))
+            k = np.unique(np.concatenate([k, k + 1, k - 1])) if len(k) else k  # and their neighbours
+            k = k[(k >= 0) & (k < len(ends) - 1)].astype(int)
+            finer = np.sort(np.concatenate([ends, 0.5 * (ends[k] + ends[k + 1])]))
+            name = placement.operation.name
+            if name not in elements or len(finer) > len(elements[name]):
+                elements[name] = finer
+    return replace(grid, elements=elements)
+
+
 def _next_ends(started: Started, r: int, grid: Grid, certificate: Certificate, accuracy: float) -> dict[str, Array]:
     placements = started.assembled.runs[r]
     order = 2 * grid.degree + (0 if grid.points is Points.RADAU else 1)

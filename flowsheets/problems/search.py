@@ -18,7 +18,7 @@ from titer.flowsheets.simulation import StoppedRunError
 from titer.numerics.explaining.attempt import Attempt
 from titer.numerics.nlp import Array
 from titer.numerics.program import Scaling
-from titer.numerics.solvers import Engine
+from titer.numerics.solvers import Engine, Status
 
 SMALL = 1e-7  # scaled objective that is called zero
 AGREE = 1e-5  # relative difference of two objectives that are called the same
@@ -71,7 +71,12 @@ def _all(engine: Engine, points: Sequence[Array], begun: Attempt, seconds: float
         jobs = min(cpu_count(), len(points))
         if jobs > 1:
             return list(Parallel(n_jobs=jobs)(delayed(climb)(engine, w, begun.scaling, begun.limits) for w in points))
-    return [climb(engine, w, begun.scaling, begun.limits) for w in points]
+    found: list[Reached] = []
+    for w in points:
+        found.append(climb(engine, w, begun.scaling, begun.limits))
+        if found[-1].outcome.status is Status.INTERRUPTED:
+            break
+    return found
 
 
 def _choice(

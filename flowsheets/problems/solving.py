@@ -12,7 +12,7 @@ from titer.flowsheets.problems.certificate import VIOLATION, certify_all, merged
 from titer.flowsheets.problems.climbing import climb
 from titer.flowsheets.problems.ladder import Ladder
 from titer.flowsheets.problems.problem import Problem
-from titer.flowsheets.problems.refining import refined_grid, switching_inputs
+from titer.flowsheets.problems.refining import refined_grid, split_grid, switching_inputs
 from titer.flowsheets.problems.results import read
 from titer.flowsheets.problems.start import Started, start
 from titer.numerics.errors import SolveError, SpecificationError
@@ -24,6 +24,7 @@ from titer.numerics.solvers import Fatrop, Ipopt, Status
 ACCURACY = 1e-5  # replay deviation to which a mesh that was left open is refined
 _REFINEMENTS = 6
 _MOST_ELEMENTS = 1000
+_LOST = 1e-3  # relative loss of an objective from mesh to mesh that is worth a word
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,27 +148,54 @@ class _Pass:
 
 
 def _refined(current: _Pass, solver: Ipopt | Fatrop, accuracy: float) -> _Pass:
-    """Meshes refined and coarsened by the errors of their elements until a replay agrees."""
-    target, vain = accuracy, 0
+    """Meshes refined and coarsened by the errors of their elements until a replay agrees; where none does, the best."""
+    target, vain, best = accuracy, 0, current
     for _ in range(_REFINEMENTS):
         elements = sum(len(p.transcribed.ends) - 1 for run in current.started.assembled.runs for p in run)
+        held = current.good(accuracy) and bool(current.started.reached.binding)
         if (
             not current.started.outcome.status.ok
-            or current.good(accuracy)
+            or (current.good(accuracy) and not held)
             or vain > 1
             or elements > _MOST_ELEMENTS * len(current.problem.runs)
         ):
             break
-        problem = replace(current.problem, grid=refined_grid(current.started, current.worst, target))
-        started = start(problem, solver, current.started.solutions, 1, current.started.ladder)
+        grid = split_grid(current.started) if held else refined_grid(current.started, current.worst, target)
+        before = current
+        started = start(
+            replace(current.problem, grid=grid), solver, current.started.solutions, 1, before.started.ladder
+        )
         if not started.outcome.status.ok:
             break
-        before = current.worst.largest_deviation
-        current = _Pass(problem, started, _certificates(started, accuracy))
-        if current.worst.largest_deviation > 0.5 * before:
+        current = _Pass(replace(current.problem, grid=grid), started, _certificates(started, accuracy))
+        _remark(before, current)
+        if _better(current, best, accuracy):
+            best = current
+        if held:
+            vain += 1 if current.started.reached.binding else 0
+        elif current.worst.largest_deviation > 0.5 * before.worst.largest_deviation:
             vain += 1
             target *= 0.1  # the errors of the elements say less than the replay: ask for more
-    return current
+    return best
+
+
+def _better(one: _Pass, other: _Pass, accuracy: float) -> bool:
+    """Whether a mesh is better than an earlier one: its replay agrees and no domain holds it, or it agrees more."""
+    if one.good(accuracy) and other.good(accuracy):
+        return not one.started.reached.binding or bool(other.started.reached.binding)
+    return one.good(accuracy) or (
+        not other.good(accuracy) and one.worst.largest_deviation < other.worst.largest_deviation
+    )
+
+
+def _remark(before: _Pass, after: _Pass) -> None:
+    """Say where an objective is lost from mesh to mesh: the coarser one promised what does not hold, or another optimum
+    was found."""
+    was, now = before.started.outcome.objective, after.started.outcome.objective
+    if now - was > _LOST * max(abs(was), abs(now)):
+        sign = before.problem.sign
+        said = f"the objective goes from {sign * was:.6g} to {sign * now:.6g} on this mesh"
+        after.started.ladder.climbed("refinement", said)
 
 
 def _switched(current: _Pass, solver: Ipopt | Fatrop, accuracy: float) -> _Pass:

@@ -19,8 +19,8 @@ from titer.flowsheets.problems.assembly import Assembled, assemble
 from titer.flowsheets.problems.attempting import attempt_of, clock_of
 from titer.flowsheets.problems.climbing import RELAXATION, Note, Reached, Step, climb
 from titer.flowsheets.problems.domains import room
-from titer.flowsheets.problems.filling import column_sizes, fill
-from titer.flowsheets.problems.guesses import Nominal, guessed, nominal_runs
+from titer.flowsheets.problems.filling import column_sizes
+from titer.flowsheets.problems.guesses import Nominal, filled, guessed, nominal_runs
 from titer.flowsheets.problems.influence import check_influence, check_objective
 from titer.flowsheets.problems.ladder import Ladder
 from titer.flowsheets.problems.problem import PhaseTerms, Problem, check_free, free_numbers, phases_of
@@ -99,7 +99,7 @@ def start(
     assembled = replace(assembled, nlp=replace(assembled.nlp, room=room(assembled, nominal.runs, sizes)))
     engine = Engine(assembled.nlp, solver)
     ladder.climbed("derivatives", type(solver).__name__)
-    first = fill(assembled, nominal.runs, guessed(problem, given[0]))
+    first = filled(assembled, nominal.runs, guessed(problem, given[0]))
     scaling = engine.scaling(first, sizes)
     ladder.climbed("scaling", f"sizes from {sizes.min(initial=1.0):.1e} to {sizes.max(initial=1.0):.1e}")
     begun = replace(attempt_of(assembled, solver, scaling, first, RELAXATION), times=clock_of(assembled, nominal.runs))

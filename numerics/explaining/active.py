@@ -27,15 +27,10 @@ class Active:
     bound: float
     unit: str
     price: float
+    wish: str  # the bound in words
     strength: float  # |price| times the bound's size, relative to that of the others
     when: tuple[float, float] | None = None
     time: str = ""
-
-    @property
-    def wish(self) -> str:
-        """The bound in words."""
-        side = "at most" if self.upper else "at least"
-        return f"{self.text} ({side} {f'{self.bound:.6g} {self.unit}'.strip()})"
 
     def __str__(self) -> str:
         span = ""
@@ -113,7 +108,8 @@ def _sides(
         when = times[chosen[holds]]
         span = (float(np.nanmin(when)), float(np.nanmax(when))) if np.isfinite(when).any() else None
         size = max(abs(bound), float(sizes[chosen].max()))
-        found.append(Active(text, upper, bound, attempt.unit(text), price, total * size, span, attempt.time))
+        wish = attempt.wish(text, upper, bound)
+        found.append(Active(text, upper, bound, attempt.unit(text), price, wish, total * size, span, attempt.time))
     return found
 
 

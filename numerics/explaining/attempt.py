@@ -67,6 +67,12 @@ class Attempt:
         """Which rows state a wish, (rows,) bool."""
         return np.isin(self.row_texts.astype(str), list(self.limits)) if self.limits else np.zeros(self.nlp.rows, bool)
 
+    def wish(self, text: str, upper: bool, bound: float) -> str:
+        """A bound in words: of a row that says all itself, no more than that."""
+        if text.startswith(("until ", "rate of change of ")):
+            return text
+        return f"{text} ({'at most' if upper else 'at least'} {f'{bound:.6g} {self.unit(text)}'.strip()})"
+
     def row_name(self, i: int) -> str:
         return self._timed(self.nlp.row_name(i, self.times))
 
@@ -75,7 +81,9 @@ class Attempt:
 
     def unit(self, text: str) -> str:
         """The unit of a row or column, by what it is; empty where it has none."""
-        for name in (text, *(text.removesuffix(f" {kind}") for kind in ("balance", "reset", "continuity"))):
+        bare = (text.removesuffix(f" {kind}") for kind in ("balance", "reset", "continuity", "at the start"))
+        rate = text.removeprefix("rate of change of ").partition(", ")[0]
+        for name in (text, *bare, rate):
             if name in self.units:
                 return "" if self.units[name] == "1" else self.units[name]
         return self.time if text.startswith(("duration of ", "time at ")) else ""

@@ -152,8 +152,8 @@ def _elastic(batch: Batch, place: dict[tuple[str, bool], int]) -> Batch:
     g, f = batch.function(v[:m])
     change = symbol.zeros(batch.rows, 1)
     for i, text in enumerate(texts):
-        for upper in (False, True):
-            if (text, upper) in place:
+        for upper, bounds in ((False, batch.lower), (True, batch.upper)):
+            if (text, upper) in place and np.isfinite(bounds[i]):
                 slack = v[m + wanted.index(place[text, upper])]
                 change[i] += -slack if upper else slack
     function = ca.Function(f"{batch.function.name()}_elastic", [v], [g + change, f])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 UNFINISHED = "the process ended in the middle of a solve"
 _FAR = 1e6  # sizes from which a column is said to run away
+_ROUNDING = 1e-12  # of the farthest column
 _MET = 1e-6  # relative violation below which a limit is met
 _PATIENCE = (5.0, 60.0)  # seconds
 
@@ -108,17 +109,25 @@ def _of_run(solution: Solution) -> Explanation:
 def _solved(solution: Solution, attempt: Attempt) -> Explanation:
     assert attempt.outcome is not None
     holding = active(attempt, attempt.outcome)
-    lines = [f"held by {entry}" for entry in holding] or ["no limit holds it: the optimum lies inside all bounds"]
+    lines = [f"held by {entry}" for entry in holding]
     certificate = solution.certificate
     if certificate is not None and not certificate.ok:
         headline = f"solved, but not to be trusted: {certificate.message}"
-        return Explanation(Verdict.NOT_CERTIFIED, headline, tuple(lines), active=holding)
+        return Explanation(Verdict.NOT_CERTIFIED, headline, (*lines, *_disagreement(solution)), active=holding)
+    lines = lines or ["no limit holds it: the optimum lies inside all bounds"]
     if solution.stats.get("starts_agree") is False:
-        said = next((r.result for r in reversed(solution.start_report) if r.name.endswith("starts")), "")
-        headline = f"solved, but starts disagree: {said.removeprefix('DISAGREE: ')}"
+        headline = f"solved, but {_disagreement(solution)[0]}"
         return Explanation(Verdict.STARTS_DISAGREE, headline, tuple(lines), active=holding)
     headline = f"solved: objective {solution.objective:.8g}" + (", certified" if certificate is not None else "")
     return Explanation(Verdict.SOLVED, headline, tuple(lines), active=holding)
+
+
+def _disagreement(solution: Solution) -> list[str]:
+    """A line where several starts ended at several optima; none where they agree."""
+    if solution.stats.get("starts_agree") is not False:
+        return []
+    said = next((r.result for r in reversed(solution.start_report) if r.name.endswith("starts")), "")
+    return [f"starts disagree: {said.removeprefix('DISAGREE: ')}"]
 
 
 def _ended(solution: Solution, attempt: Attempt) -> Explanation:
@@ -137,7 +146,8 @@ def _stopped(attempt: Attempt) -> Explanation:
     by = "by the user" if outcome.status is Status.INTERRUPTED else f"by the time limit of {_limit_of(attempt):g} s"
     far = f", {_residual_lines(attempt, missed[:1])[0]}" if missed else ", all equations and limits hold"
     headline = f"stopped {by} after {outcome.iterations} iterations{far}"
-    return _with_facts(attempt, Verdict.STOPPED, headline, ["Start from it again: start_from=error.solution."])
+    onward = "Go on from it: start_from=error.solution, or start_from=Solution.load(FILE) of what it left."
+    return _with_facts(attempt, Verdict.STOPPED, headline, [onward])
 
 
 def _limit_of(attempt: Attempt) -> float:
@@ -150,7 +160,9 @@ def _running_away(attempt: Attempt) -> list[str]:
     assert outcome is not None
     far = np.abs(outcome.w) / attempt.scaling.columns
     far = np.where(np.isfinite(far), far, np.inf)
-    if outcome.status is not Status.DIVERGED and not (far.max(initial=0.0) > _FAR and outcome.violation < 1e-2):
+    farthest = far.max(initial=0.0)
+    small = 1e-2 + _ROUNDING * farthest  # rows far out are met only up to the rounding of their columns
+    if outcome.status is not Status.DIVERGED and not (farthest > _FAR and outcome.violation < small):
         return []
     order = sorted(np.flatnonzero(far >= min(_FAR, far.max())), key=lambda i: (attempt.nlp.domain[i], -far[i]))
     names = list(dict.fromkeys(str(attempt.column_texts[i]) for i in order))[:3]
@@ -211,8 +223,9 @@ def _relaxed(
 
 def _infeasible(attempt: Attempt, found: Relaxed, bounds: tuple[Array, Array], end: float) -> Explanation:
     wishes, decisions = held_by(attempt, found.outcome, 1.0)
-    against = [a for a in wishes if a.text != found.changes[0][0].text]
-    meet = f"no decisions were found that meet {_wish(attempt, found.changes[0][0])}"
+    first = found.changes[0][0]
+    against = [a for a in wishes if (a.text, a.upper) != (first.text, first.upper)]
+    meet = f"no decisions were found that meet {_wish(attempt, first)}"
     together = f" together with {_listed([a.wish for a in against[:2]])}" if against else ""
     lines = ["the least change that makes the problem feasible:"]
     lines += [f"  {_change(attempt, slack, amount)}" for slack, amount in _that_count(found)]
@@ -221,8 +234,10 @@ def _infeasible(attempt: Attempt, found: Relaxed, bounds: tuple[Array, Array], e
     if other is not None and not other.none:
         lines.append("or, with all limits kept:")
         lines += [f"  {_change(attempt, slack, amount)}" for slack, amount in _that_count(other)]
-    return _with_facts(
-        attempt, Verdict.MODEL_INFEASIBLE, f"{meet}{together}", lines, relaxation=found, alternative=other
+    assert attempt.outcome is not None
+    missed = _residuals(attempt, attempt.worst_rows(attempt.outcome.w))
+    return Explanation(
+        Verdict.MODEL_INFEASIBLE, f"{meet}{together}", tuple(lines), missed, relaxation=found, alternative=other
     )
 
 
@@ -232,8 +247,7 @@ def _that_count(found: Relaxed) -> list[tuple[Slack, float]]:
 
 
 def _wish(attempt: Attempt, slack: Slack) -> str:
-    unit = attempt.unit(slack.text)
-    return f"{slack.text} ({'at most' if slack.upper else 'at least'} {f'{slack.bound:.6g} {unit}'.strip()})"
+    return attempt.wish(slack.text, slack.upper, slack.bound)
 
 
 def _change(attempt: Attempt, slack: Slack, amount: float) -> str:
@@ -273,7 +287,7 @@ def _with_facts(
 ) -> Explanation:
     assert attempt.outcome is not None
     missed = attempt.worst_rows(attempt.outcome.w)
-    said = [f"largest residual: {text}" for text in _residual_lines(attempt, missed)]
+    said = [f"largest residual: {t}" for t in _residual_lines(attempt, missed) if t not in headline]
     return Explanation(verdict, headline, (*lines, *said), _residuals(attempt, missed), relaxation, alternative)
 
 

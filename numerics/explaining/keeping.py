@@ -65,12 +65,12 @@ class Keeper:
         return Keeper(where / f"{stamp}-{os.getpid()}-{next(_numbers)}.titer")
 
     def write(self, record: Callable[[], Record]) -> Path | None:
-        """Keep a record; a folder that cannot be written to keeps nothing, a solve must not fail for it."""
+        """Keep a record; what cannot be written is not kept, a solve must not fail for it."""
         if self.path is None:
             return None
         try:
             return save_record(record(), self.path)
-        except OSError:
+        except (OSError, RuntimeError, TypeError, ValueError):  # nowhere to write, or a function that cannot be written
             self.path = None
             return None
 

@@ -11,7 +11,7 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -22,7 +22,7 @@ import numpy as np
 from titer.numerics.archive import read_solution, write_solution
 from titer.numerics.errors import SpecificationError
 from titer.numerics.explaining.attempt import Attempt
-from titer.numerics.explaining.explanation import Explanation, explain
+from titer.numerics.explaining.explanation import Explanation, Verdict, explain
 from titer.numerics.explaining.packing import Pack, get_attempt, get_integration, put_attempt, put_integration
 from titer.numerics.integration.rerun import Integration
 from titer.numerics.integration.trajectory import IntegrationError
@@ -46,19 +46,22 @@ class Record:
         """Why it ended as it did."""
         return explain(self.solution, self.attempt)
 
-    def again(self) -> str:
-        """Do it once more from where it began, and say what came of it."""
+    def again(self) -> Explanation:
+        """Do it once more from where it began, and explain what came of it. Raises SpecificationError."""
         if self.attempt is not None:
             task = self.attempt
             bounds = task.nlp.relaxed(task.scaling.columns, task.relaxation)
             outcome = Engine(task.nlp, task.solver).solve(task.start, task.scaling, *bounds)
-            return f"{outcome.status.value}; {outcome.iterations} iterations"
+            told = replace(self.solution, kind="optimum", status=outcome.status, message=outcome.message)
+            told = replace(told, objective=task.sign * outcome.objective, certificate=None, stats={})
+            return explain(told, task.with_outcome(outcome))
         if self.integration is not None:
             try:
                 reached = self.integration.again()
             except IntegrationError as error:
-                return str(error)
-            return f"integrated to t = {reached.time[-1]:.6g} {self.integration.dae.time}"
+                return explain(replace(self.solution, message=str(error)), None)
+            said = f"integrated to t = {reached.time[-1]:.6g} {self.integration.dae.time}"
+            return Explanation(Verdict.SOLVED, said)
         raise SpecificationError("the file holds nothing to run again: the run ended before anything was solved.")
 
 

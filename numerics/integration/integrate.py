@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 from functools import lru_cache
+from io import StringIO
 from itertools import pairwise
 
 import casadi as ca
@@ -44,7 +46,7 @@ def integrate(
     Raises IntegrationError, which carries the trajectory up to the failure, and KeyboardInterrupt for Ctrl-C.
     """
     run = _Run(dae, np.asarray(x, dtype=float), np.asarray(p, dtype=float), independent, tolerance)
-    with Interrupts() as interrupts:
+    with Interrupts() as interrupts, redirect_stderr(StringIO()):  # integrators talk of what is said better here
         try:
             trajectory = _through(run, clock, pieces, event, points)
         except IntegrationError:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -21,8 +25,10 @@ from titer.flowsheets import (
     State,
     Unit,
 )
+from titer.flowsheets.problems import climbing
 from titer.flowsheets.units import BatchReactor
-from titer.numerics import Grid, SpecificationError
+from titer.numerics import Grid, SpecificationError, Status
+from titer.numerics.solvers import Engine
 
 
 class Unstable(Unit):
@@ -100,12 +106,90 @@ def test_a_plan_that_shares_no_phase_is_refused():
         optimize(batch, Recipe(Phase("other", 3600.0)), grid=Grid(6), start_from=first, **wanted)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"start_from": "plan.npz"}, "start_from must be a Solution, got 'plan.npz'"),
+        ({"solver": "ipopt"}, r"solver must be Ipopt\(...\) or Fatrop\(...\)"),
+    ],
+)
+def test_a_start_and_a_solver_of_another_kind_are_refused(wrong, text):
+    with pytest.raises(SpecificationError, match=text):
+        optimize(batch, Recipe(Phase("react", 3600.0)), grid=Grid(6), **wrong, **wanted)
+
+
 def test_the_fermentation_that_a_constant_start_calls_infeasible_takes_few_iterations():
     """40 pieces on 40 elements, 4 states: a simulated and scaled start took 114 iterations, one of constants failed."""
     plan = best_feed(40, starts=1, grid=Grid(40))
     assert plan.stats["variables"] >= 520
     assert plan.stats["iterations"] < 114
     assert plan.objective == pytest.approx(1.4866, abs=1e-3)  # the published local optimum of a single start
+
+
+impossible = AtEnd(lambda v: v.reactor.c_B, lower=0.95, name="yield")
+
+
+def test_once_the_time_is_up_nothing_else_is_tried(monkeypatch):
+    clock = count(step=1000.0)  # seconds between one look at it and the next
+    monkeypatch.setattr(climbing, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    problem = wanted | {"grid": Grid(6), "strict": False, "subject_to": [impossible]}
+    failed = optimize(batch, Recipe(Phase("react", 3600.0)), **problem)
+    rungs = [rung.name for rung in failed.start_report]
+    assert {"NLP", "other ways"} <= set(rungs)
+    assert not any("adaptive" in rung or "elastic" in rung or "domains" in rung for rung in rungs)
+
+
+@pytest.mark.parametrize("call", [2, 3, 4, 5])
+def test_ctrl_c_ends_the_climb_on_every_rung(monkeypatch, call):
+    solve, calls = Engine.solve, []
+
+    def interrupted(self, *arguments, **more):
+        calls.append(1)
+        outcome = solve(self, *arguments, **more)
+        return replace(outcome, status=Status.INTERRUPTED) if len(calls) == call else outcome
+
+    monkeypatch.setattr(Engine, "solve", interrupted)
+    problem = wanted | {"grid": Grid(6), "strict": False, "subject_to": [impossible]}
+    failed = optimize(batch, Recipe(Phase("react", 3600.0)), **problem)
+    assert failed.status is Status.INTERRUPTED
+    assert len(calls) == call
+
+
+class Quadratic(Unit):
+    """A second-order reaction, whose slope at zero is zero, and a saturation with a pole at -K."""
+
+    time = "h"
+    a = State("g/L", start=10.0, lower=0.0)
+    s = State("g/L", start=1.0, lower=0.0)
+    b = State("g/L", start=0.0, lower=0.0)
+    F = Control("1/h", start=0.5, lower=0.0, upper=1.0)
+    k = Parameter("L/g/h", 1.0)
+    q = Parameter("g/L/h", 0.1)
+    K = Parameter("g/L", 1e-1)
+
+    def equations(self, v):
+        r = v.k * v.a**2
+        return Equations(rate={"a": -r, "s": -v.q * v.s / (v.K + v.s), "b": r - v.F * v.b})
+
+
+def test_the_room_below_a_domain_is_that_of_each_run_and_a_vanishing_slope_takes_none():
+    unit = Quadratic("unit")
+    plan = optimize(
+        Flowsheet(unit, time="h"),
+        Recipe(Phase("react", 1.0), Phase("rest", 1.0)),
+        free={unit.F: PiecewiseConstant(2)},
+        maximize=AtEnd(lambda v: v.unit.b),
+        grid=Grid(4),
+        scenarios=[{unit.K: 1e-1}, {unit.K: 1e-3}],
+        starts=1,
+        strict=False,
+    )
+    nlp = plan.iterate.assembled.nlp
+    names = np.array([nlp.column_name(i).split(",")[0] for i in range(nlp.columns)])
+    for phase in ("react", "rest"):
+        assert np.isinf(nlp.room[names == f"unit.a @ 1/{phase}"]).all()
+        assert np.isinf(nlp.room[names == f"unit.s @ 1/{phase}"]).all()
+        assert (nlp.room[names == f"unit.s @ 2/{phase}"] < 1e-3).all()
 
 
 class Penicillin(Unit):

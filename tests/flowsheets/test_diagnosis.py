@@ -177,6 +177,12 @@ def test_the_degrees_of_freedom_of_each_phase_are_counted():
     assert diagnose(plant, HOUR).counts[0].index == 0
 
 
+def test_an_input_is_given_whether_as_a_number_or_as_a_function_of_time():
+    for given in (334.0, lambda t: 334.0 + 1e-3 * t):
+        counts = diagnose(plant, HOUR, inputs={reactor.T_j: given}).counts[0]
+        assert (counts.given, counts.fixed, counts.decided) == (1, 0, 0)
+
+
 def test_time_constants_are_those_of_the_linear_system():
     class Two(Unit):
         a = State("1", start=1.0)

@@ -16,10 +16,12 @@ from titer.flowsheets import (
     Path,
     Phase,
     PiecewiseConstant,
+    Reaches,
     Recipe,
     State,
     Unit,
     diagnose,
+    quantity,
 )
 from titer.flowsheets.diagnosis.findings import Diagnosis, Finding
 from titer.flowsheets.units import BatchReactor
@@ -141,3 +143,31 @@ def test_a_given_input_outside_its_bounds_says_when_first():
     assert "t = 25" in found.text  # 370 K at 2500 s, seen at the next output point
     step = diagnose(plant, HOUR, {reactor.T_j: PiecewiseConstant(values=[334.0, 290.0])}).warnings
     the(step, "reactor.T_j", "290 K", "t = 1800 s")
+
+
+class Slow(Unit):
+    """x' = -u x / 10."""
+
+    time = "s"
+    x = State("1", start=1.0, lower=0.0, upper=1.5)
+    u = Control("1", start=0.5, lower=0.1, upper=1.0)
+
+    def equations(self, v):
+        return Equations(rate={"x": -v.u * v.x / quantity(10.0, "s")})
+
+
+def test_a_decision_that_moves_only_the_end_of_its_phase_has_influence():
+    unit = Slow("unit")
+    until = Recipe(Phase("wait", Free(9.0, 1.0, 90.0), until=Reaches(unit.x, 0.5, "falling")))
+    decided = {unit.u: PiecewiseConstant(2)}
+    assert not diagnose(Flowsheet(unit, time="s"), until, free=decided, minimize=AtEnd(lambda v: v.time)).findings
+
+
+def test_a_curved_limit_of_small_numbers_is_not_taken_for_a_straight_one():
+    unit = Slow("unit")
+    tiny = AtEnd(lambda v: 1e-11 * (v.unit.x + v.unit.x**2), upper=1e-11, lower=-1e-11, name="tiny")  # x below 0.618
+    small = AtEnd(lambda v: 1e-11 * v.unit.x**4, lower=2e-11, name="fourth power")  # x above 1.19, inside its domain
+    run = Recipe(Phase("wait", 9.0))
+    decided = {unit.u: PiecewiseConstant(2), unit.x: Free(1.0, 0.5, 1.5)}
+    found = diagnose(Flowsheet(unit, time="s"), run, free=decided, subject_to=[tiny, small]).findings
+    assert not any("allows" in finding.text or "asks for" in finding.text for finding in found)

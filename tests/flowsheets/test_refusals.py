@@ -226,6 +226,10 @@ def test_decisions_are_checked(free, text):
     ("term", "text"),
     [
         (Path(lambda v: v.reactor.c, lower=2.0, upper=1.0), "Path: limits are reversed: lower 2, upper 1 g/L."),
+        (
+            AtEnd(lambda v: v.reactor.c / 2.0 / v.reactor.c, lower=2, upper=1),
+            "AtEnd: limits are reversed: lower 2, upper 1.",
+        ),
         (Path(lambda v: v.reactor.c, upper=math.nan, name="wall"), "wall, upper: a limit is NaN."),
         (
             Path(lambda v: v.reactor.n, upper=1.0),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+
 import casadi as ca
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
 from titer.numerics.dae import Variable
+from titer.numerics.integration import integrate as module
 from titer.numerics.integration.consistency import consistent_algebraics
 from titer.numerics.integration.integrate import integrate
 from titer.numerics.integration.trajectory import IntegrationError, Piece
@@ -285,6 +289,24 @@ def test_a_tracer_without_a_nominal_is_integrated_to_its_own_size(independent, a
     exact = 1e-6 * (t * np.sin(20.0 * t) + (np.cos(20.0 * t) - 1.0) / 20.0)
     assert run.x[0] == pytest.approx(1e-6 * t, rel=1e-6)
     assert run.x[1] == pytest.approx(exact, abs=1e-5 * np.abs(exact).max())
+
+
+def test_ctrl_c_in_a_repeated_run_is_not_lost(tools, monkeypatch):
+    dae = tools.make_dae(lambda t, x, z, u, p: [-x[0]])
+    once, calls = module._through, []
+
+    def stopped(*arguments):
+        calls.append(1)
+        if len(calls) == 1:
+            return once(*arguments)
+        with contextlib.suppress(KeyboardInterrupt):  # the integrator takes it for a failure of the model
+            signal.raise_signal(signal.SIGINT)
+        raise IntegrationError("stopped", 0.0, None)
+
+    monkeypatch.setattr(module, "_through", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        integrate(dae, np.array([1e-9]), NONE, 0.0, [free(1.0)])
+    assert len(calls) == 2
 
 
 def test_a_declared_nominal_is_the_size_whatever_is_reached(tools):

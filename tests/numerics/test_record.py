@@ -28,9 +28,9 @@ from titer.flowsheets import (
     simulate,
 )
 from titer.flowsheets.units import BatchReactor
-from titer.numerics import Grid, SolveError, SpecificationError
+from titer.numerics import Grid, Solution, SolveError, SpecificationError
 from titer.numerics.explaining.explanation import Verdict
-from titer.numerics.explaining.keeping import kept
+from titer.numerics.explaining.keeping import Keeper, kept
 from titer.numerics.explaining.record import load_record
 
 reactor = BatchReactor("reactor")
@@ -59,7 +59,8 @@ def test_a_failure_is_explained_from_its_file_as_from_its_solution():
     assert str(record.explain()) == str(error.solution.explain())
     assert record.attempt.outcome.status is error.solution.status
     np.testing.assert_array_equal(record.attempt.outcome.w, error.solution.iterate.outcome.w)
-    assert "local infeasibility" in record.again()
+    assert record.again().headline == record.explain().headline
+    assert Solution.load(path).duration == error.solution.duration
 
 
 def test_a_success_leaves_no_file():
@@ -89,6 +90,20 @@ def test_a_folder_that_cannot_be_written_stops_no_solve(tmp_path, monkeypatch):
     assert optimize(plant, recipe, **asked).status.ok
 
 
+def test_a_file_that_another_process_removes_meanwhile_stops_no_solve(tmp_path, monkeypatch):
+    (tmp_path / "unfinished").mkdir()
+    (tmp_path / "unfinished" / "gone.titer").symlink_to(tmp_path / "nowhere")  # listed, but there is nothing
+    assert [file.name for file in kept()] == ["gone.titer"]
+    assert optimize(plant, recipe, **asked).status.ok
+
+
+def test_what_cannot_be_written_is_not_kept():
+    def record():
+        raise RuntimeError("a callback cannot be serialized")
+
+    assert Keeper.begin().write(record) is None
+
+
 class Blow(Unit):
     """x' = x^2: infinite at t = 1."""
 
@@ -104,7 +119,7 @@ def test_an_integration_that_failed_is_run_again_from_its_file():
     record = load_record(caught.value.solution.stats["kept"])
     assert record.explain().verdict is Verdict.INTEGRATION_FAILED
     assert "blow.x" in record.explain().headline
-    assert record.again().splitlines()[0] == str(caught.value).splitlines()[0]
+    assert record.again().headline == str(caught.value).splitlines()[0]
 
 
 def test_the_command_line_explains_the_newest_file(capsys):
@@ -114,7 +129,7 @@ def test_the_command_line_explains_the_newest_file(capsys):
     assert not stopped.value.code
     said = capsys.readouterr().out
     assert str(error.solution.explain()) in said
-    assert "again: the solver converged to a point of local infeasibility" in said
+    assert "again: no decisions were found that meet yield" in said
 
 
 def test_a_file_that_is_no_record_is_refused(tmp_path):

@@ -63,6 +63,22 @@ def test_a_fixed_column_is_kept_and_judged():
     assert outcome.stationarity < 1e-6
 
 
+def test_trial_steps_to_where_a_row_is_undefined_are_taken_back_in_silence(capfd):
+    # maximize w0 where its logarithm is at most 0: steps to negative numbers are tried, the optimum is at 1
+    nlp = problem(lambda v: (v[0] - 3.0) ** 2 + v[1] ** 2, [lambda v: ca.log(v[0])], [-np.inf], [0.0])
+    outcome = run(nlp, Ipopt(), (0.01, 5.0))
+    assert outcome.status is Status.SOLVED
+    assert outcome.w == pytest.approx([1.0, 0.0], abs=1e-6)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_runs_away_is_given_up_soon():
+    nlp = problem(lambda v: v[0] * v[1] ** 2, bounds=(-np.inf, np.inf))
+    outcome = run(nlp, Ipopt(), (-1.0, 1.0))
+    assert outcome.status is Status.DIVERGED
+    assert outcome.iterations < 100
+
+
 def test_infeasible_rows_are_told_from_a_failure():
     nlp = problem(rosenbrock, [lambda v: v[0] ** 2 + v[1] ** 2], [-5.0], [-1.0])
     outcome = run(nlp, Ipopt())
@@ -236,6 +252,10 @@ def test_limits_are_changed_without_rebuilding_and_the_first_problem_stays(solve
     assert other.program.jacobian is solved.engine.program.jacobian  # nothing was built again
     assert other.nlp.row_bounds()[1].max() == 1.5
     assert solved.nlp.row_bounds()[1].max() == 2.0
+    looser = solved.engine.loosened({"limit": (1.0, 0.25)})
+    outcome = looser.solve(solved.start, solved.scaling, looser.nlp.lower, looser.nlp.upper)
+    assert solved.nlp.values(block.port("end"), outcome.w)[0] == pytest.approx(2.25, abs=1e-6)
+    np.testing.assert_array_equal(looser.nlp.row_bounds()[0], solved.nlp.row_bounds()[0])  # there is none below
 
 
 @pytest.mark.parametrize("solver", [Ipopt(tolerance=1e-9), Fatrop()], ids=["IPOPT", "fatrop"])
