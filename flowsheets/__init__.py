@@ -19,6 +19,7 @@ from titer.flowsheets.profiles import PiecewiseConstant, PiecewiseLinear
 from titer.flowsheets.recipe import Free, Phase, Reaches, Recipe
 from titer.flowsheets.reporting.report import report
 from titer.flowsheets.simulation import replay, simulate
+from titer.flowsheets.symbols.casadi_function import CasadiFunction
 from titer.flowsheets.symbols.smooth import (
     smooth_abs,
     smooth_clip,
@@ -35,6 +36,7 @@ __all__ = [
     "Algebraic",
     "AtEnd",
     "AtStart",
+    "CasadiFunction",
     "Conserved",
     "Control",
     "Diagnosis",

@@ -226,10 +226,51 @@ class Flowsheet:
         return f"Flowsheet({', '.join(repr(u) for u in self.units)}, connect=[{streams}], time={self.time!r})"
 
     def to_pyomo(self, recipe: Any, grid: Any = None, **problem: Any) -> Any:
-        """The plant under a recipe as a Pyomo.DAE model (see `titer.flowsheets.pyomo`)."""
-        from titer.flowsheets.pyomo import lower_to_pyomo
+        """The plant under a recipe as a Pyomo.DAE model, with starting values from a simulation.
+
+        `problem`: `inputs`, `free`, `minimize` or `maximize`, `subject_to`, `scenarios`, as `titer.control.optimize`
+        takes them; without an objective the model is one to be simulated. Per phase a Block over a ContinuousSet `tau`
+        from 0 to 1, with the duration as a factor and a Block for each unit operation; Ports and Arcs for streams;
+        units on every component (`titer.flowsheets.pyomo.model` says what is where):
+
+            model = plant.to_pyomo(recipe, free={reactor.T_j: PiecewiseConstant(10)}, maximize=...)
+            tau = model.phase["react"].tau
+            TransformationFactory("dae.collocation").apply_to(model, wrt=tau, nfe=20, ncp=3, scheme="LAGRANGE-RADAU")
+            TransformationFactory("network.expand_arcs").apply_to(model)
+            titer.flowsheets.pyomo.initialize(model)
+
+        With a `grid` all that is done, on the elements that titer would use. A phase that titer shoots is collocated
+        here, and a parameter that it decides by its logarithm is decided itself. Raises SpecificationError for a bad
+        problem, SolveError where the recipe cannot be simulated.
+        """
+        from titer.flowsheets.pyomo.model import lower_to_pyomo
 
         return lower_to_pyomo(self, recipe, grid, **problem)
+
+    def to_idaes(self, phase: Any, inputs: Mapping[str, Any] | None = None, grid: Any = None) -> Any:
+        """The plant in a phase as an IDAES `FlowsheetBlock(dynamic=True)`, with starting values from a simulation.
+
+        Each unit operation is an IDAES unit model; controls and open inlets are Vars along time, fixed at `inputs`, and
+        initial states are fixed (`titer.flowsheets.pyomo.idaes` says what is where). It is put into a model, where
+        IDAES' tools and other unit models find it:
+
+            model = pyo.ConcreteModel()
+            model.fs = plant.to_idaes(Phase("react", duration=3600), inputs={reactor.T_j: 334.0}, grid=Grid(20))
+            pyo.SolverFactory("titer.ipopt").solve(model)
+            DiagnosticsToolbox(model).report_structural_issues()
+
+        `state_port` connects it to unit models that use a property package. Without a `grid` time is not discretized:
+        do it with Pyomo.DAE on `model.fs.time`, expand Arcs, and call `initialize_flowsheet(model)`. A Recipe gives a
+        ConcreteModel with a flowsheet for each phase, `model.phase["react"]`, tied end to start by Constraints.
+        Durations are those of the simulation. Needs IDAES: `pip install titer[idaes]`. Raises SpecificationError for a
+        bad phase, SolveError where it cannot be simulated.
+        """
+        from titer.flowsheets.pyomo.idaes.installed import check_idaes
+
+        check_idaes("to_idaes")
+        from titer.flowsheets.pyomo.idaes.lowering import lower_to_idaes
+
+        return lower_to_idaes(self, phase, inputs, grid)
 
 
 def check_single(connections: Sequence[Connection], where: str) -> None:

@@ -93,9 +93,11 @@ class Manner(Enum):
 
     NEAR = "a simulated start: feasible, depleted states on their bounds; a large barrier would only push it away"
     FAR = "a start of which nothing is known"
+    WARM = "the solution of a neighbour, with its multipliers: a problem whose data have moved a little"
 
 
 _PATIENCE = 500  # iterations from a near start before a far one is tried
+_LITTLE_PATIENCE = 30  # iterations from a neighbour's solution before it is taken for a start like others
 
 
 class Engine:
@@ -275,7 +277,8 @@ class _Answer(NamedTuple):
 
 
 def _ipopt(program: Program, solver: Ipopt, manner: Manner) -> ca.Function:
-    iterations = solver.iterations if manner is Manner.FAR else min(solver.iterations, _PATIENCE)
+    patience = {Manner.NEAR: _PATIENCE, Manner.WARM: _LITTLE_PATIENCE}.get(manner, solver.iterations)
+    iterations = min(solver.iterations, patience)
     options: dict[str, Any] = {
         "tol": solver.tolerance,
         "max_iter": iterations,
@@ -294,6 +297,11 @@ def _ipopt(program: Program, solver: Ipopt, manner: Manner) -> ca.Function:
         options |= {"mu_strategy": "monotone", "mu_init": 1e-4, **dict.fromkeys(pushes, 1e-5)}
     elif manner is Manner.FAR:
         options |= {"mu_strategy": "adaptive"}
+    else:
+        options |= {"warm_start_init_point": "yes", "mu_strategy": "monotone", "mu_init": 1e-8}
+        options |= dict.fromkeys(("warm_start_bound_push", "warm_start_bound_frac"), 1e-8)
+        options |= dict.fromkeys(("warm_start_slack_bound_push", "warm_start_slack_bound_frac"), 1e-8)
+        options |= {"warm_start_mult_bound_push": 1e-8}
     options |= dict(solver.options)
     x, p = program.arguments
     f, g = program.values(x, p)

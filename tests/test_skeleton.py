@@ -183,7 +183,7 @@ def test_a_phase_may_be_shot(plan):
 
 
 def test_pyomo_finds_the_same_optimum():
-    from titer.flowsheets.pyomo.nl import solve_pyomo
+    from titer.flowsheets.pyomo.solver.nl import solve_pyomo
 
     ours = solved(20, starts=1)
     model = plant.to_pyomo(recipe(), Grid(20), free=free, **terms)

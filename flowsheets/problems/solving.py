@@ -171,9 +171,7 @@ def _refined(current: _Pass, solver: Ipopt | Fatrop, accuracy: float) -> _Pass:
         _remark(before, current)
         if _better(current, best, accuracy):
             best = current
-        if held:
-            vain += 1 if current.started.reached.binding else 0
-        elif current.worst.largest_deviation > 0.5 * before.worst.largest_deviation:
+        if not held and current.worst.largest_deviation > 0.5 * before.worst.largest_deviation:
             vain += 1
             target *= 0.1  # the errors of the elements say less than the replay: ask for more
     return best

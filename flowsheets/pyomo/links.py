@@ -1,46 +1,39 @@
-"""How does a Pyomo phase follow the one before? States go on, are set or are decided; inputs and time go on."""
+"""How does a Pyomo phase follow the one before? States go on or are set; inputs and time go on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
 
-from titer.flowsheets.declarations import Parameter, State
+from titer.flowsheets.declarations import State
 from titer.flowsheets.lowering import condition, evaluate
 from titer.flowsheets.names import elements_of
 from titer.flowsheets.operation import Decided
-from titer.flowsheets.problems.problem import FreeNumber
 from titer.flowsheets.profiles import PiecewiseLinear
-from titer.flowsheets.pyomo.moments import Moments, Place, moments_of
+from titer.flowsheets.pyomo.moments import Moments, moments_of
 from titer.flowsheets.pyomo.reading import PYOMO, raw
 from titer.flowsheets.recipe import Reaches
 from titer.flowsheets.symbols.measure import DIMENSIONLESS
 from titer.flowsheets.symbols.symbol import Symbol
 
 
-def link(block: Any, previous: Any, where: dict[str, Any], numbers: Mapping[str, FreeNumber]) -> None:
-    """Tie a phase to its predecessor (None: the first), and its end to its `until`.
+def link(block: Any, previous: Any, where: dict[str, Any], twin: Any = None) -> None:
+    """Tie a phase to its predecessor (None: the first), its end to its `until`, its decisions to those of a twin.
 
-    `where`: what each state is when the phase begins, a number or a Var, updated to its end. `numbers`: decisions.
+    `where`: what each state is when the phase begins, a number or a Var, updated to its end. `twin`: the same phase of
+    the run that this one shares its decisions with.
     """
     block.link = pyo.Constraint(pyo.Any)
     _link_time(block, previous)
-    _link_states(block, previous, where, numbers)
-    _link_inputs(block, previous)
+    link_states(block, previous, where)
+    if twin is None:
+        _link_inputs(block, previous)
+    else:
+        _share(block, twin)
     _end(block)
-
-
-def decide_parameters(model: Any, shared: Mapping[str, Place], numbers: Iterable[FreeNumber]) -> None:
-    """Free parameters become decisions, within their bounds. `shared`: where the plant's parameters are."""
-    for number in numbers:
-        if number.kind == Parameter.kind:
-            place = shared[number.name]
-            variable = getattr(getattr(model.plant, place.unit), place.component)
-            _decide(variable[place.labels] if place.labels else variable, number)
 
 
 def _link_time(block: Any, previous: Any) -> None:
@@ -50,21 +43,20 @@ def _link_time(block: Any, previous: Any) -> None:
         block.link["clock"] = block.clock == previous.clock + previous.duration
 
 
-def _link_states(block: Any, previous: Any, where: dict[str, Any], numbers: Mapping[str, FreeNumber]) -> None:
+def link_states(block: Any, previous: Any, where: dict[str, Any]) -> None:
+    """Fix the states with which a phase begins, or tie them to the end of earlier ones; `where` as in `link`."""
     here = moments_of(block)
     resets = _resets(here, previous)
     for unit in here.plan.streams.units:
         for scalar in unit.of_kind(State):
             name = str(scalar.name)
-            start = here.value(name, 0.0)
+            start = here.value(name, block.tau.first())
             source = resets.get(name, where[name])
-            if previous is None and name in numbers and name not in resets:
-                _decide(start, numbers[name])
-            elif isinstance(source, float):
+            if isinstance(source, float):
                 start.fix(source, skip_validation=True)
             else:
                 block.link[name] = start == source
-            where[name] = here.value(name, 1.0)
+            where[name] = here.value(name, block.tau.last())
 
 
 def _resets(here: Moments, previous: Any) -> dict[str, Any]:
@@ -77,7 +69,7 @@ def _resets(here: Moments, previous: Any) -> dict[str, Any]:
             if isinstance(number, float):
                 resets[str(each)] = number
                 continue
-            result = evaluate(value, moments_of(previous).at(1.0).view, f"start of {each}")
+            result = evaluate(value, moments_of(previous).at(previous.tau.last()).view, f"start of {each}")
             result = np.asarray(result, dtype=object).ravel()[i] if np.ndim(result) else result
             resets[str(each)] = raw(result, here.plan.measures[str(each)])
     return resets
@@ -101,6 +93,22 @@ def _link_inputs(block: Any, previous: Any) -> None:
                 limits += [pieces[i + 1] - pieces[i] <= allowed, pieces[i] - pieces[i + 1] <= allowed]
     if limits:
         block.rate_of_change = pyo.Constraint(range(len(limits)), rule=lambda b, i: limits[i])
+
+
+def _share(block: Any, twin: Any) -> None:
+    """Durations, unless a condition ends the phase, pieces and their ends are those of another run."""
+    here, there = moments_of(block), moments_of(twin)
+    operation = here.plan.operation
+    block.shared = pyo.Constraint(pyo.Any)
+    if operation.duration.free and operation.event is None:
+        block.shared["duration"] = block.duration == twin.duration
+    for i in range(1, len(block.edges) - 1) if here.plan.movable is not None else ():
+        block.shared["edges", i] = block.edges[i] == twin.edges[i]
+    for variable, source in zip(operation.lowered.dae.inputs, operation.inputs, strict=True):
+        if isinstance(source, Decided):
+            mine, theirs = here.pieces(variable.name), there.pieces(variable.name)
+            for i in mine:
+                block.shared[variable.name, i] = mine[i] == theirs[i]
 
 
 def _lines(here: Moments) -> dict[str, Any]:
@@ -127,10 +135,3 @@ def _end(block: Any) -> None:
         return
     measure = residual.measure if isinstance(residual, Symbol) else DIMENSIONLESS
     block.until = pyo.Constraint(expr=raw(residual, measure) == 0.0)
-
-
-def _decide(variable: Any, number: FreeNumber) -> None:
-    variable.unfix()
-    variable.setlb(number.lower if np.isfinite(number.lower) else None)
-    variable.setub(number.upper if np.isfinite(number.upper) else None)
-    variable.set_value(number.guess, skip_validation=True)

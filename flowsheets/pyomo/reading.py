@@ -16,7 +16,7 @@ from titer.flowsheets.symbols.symbol import Symbol
 
 # As in titer's own registry; those that Pyomo's knows already keep its definition.
 _OWN = {
-    "cell": "cell = [cell_count] = cell",
+    "cell": "cell = [cell_count]",
     "CV": "column_volume = [column_volume] = CV",
     "OD": "optical_density = [optical_density] = OD",
     "vvm": "vvm = 1 / minute",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import casadi as ca
@@ -41,11 +42,29 @@ def add_derived(block: Any) -> None:
     block.reduced.derived = pyo.Constraint(block.tau, equations, rule=_derived_rule)
 
 
-def _derived_rule(own: Any, tau: float, equation: str) -> Any:
+def add_derived_after_jumps(block: Any, positions: list[float]) -> None:
+    """The same equations right after jumps of inputs."""
+    if hasattr(block, "reduced"):
+        equations = list({equation for _, equation in block.reduced.derived})
+        rule = partial(_derived_rule, jumped=True)
+        block.reduced.derived_after_jump = pyo.Constraint(positions, equations, rule=rule)
+
+
+def held_at_start(block: Any, function: ca.Function) -> Any:
+    """An equation that holds the states of a model of reduced index, at the phase's start, as a dimensionless one."""
+    here = moments_of(block)
+    return _at(here, function, 0.0)
+
+
+def _derived_rule(own: Any, tau: float, equation: str, jumped: bool = False) -> Any:
     here = moments_of(own)
     dae = here.plan.operation.lowered.dae
-    row = dae.equations.index(equation)
-    return _written(_row(dae, row), lambda argument, k: _number(here, dae, argument, k, tau)) == 0.0
+    return _at(here, _row(dae, dae.equations.index(equation)), tau, jumped) == 0.0
+
+
+def _at(here: Moments, function: ca.Function, tau: float, jumped: bool = False) -> Any:
+    dae = here.plan.operation.lowered.dae
+    return written(function, lambda argument, k: _number(here, dae, argument, k, tau, jumped))
 
 
 def _row(dae: Dae, row: int) -> ca.Function:
@@ -53,17 +72,17 @@ def _row(dae: Dae, row: int) -> ca.Function:
     return ca.Function("row", point, [dae.function(*point)[1][row]])
 
 
-def _number(here: Moments, dae: Dae, argument: int, k: int, tau: float) -> Any:
+def _number(here: Moments, dae: Dae, argument: int, k: int, tau: float, jumped: bool) -> Any:
     """An argument of the model's function at a position, as a dimensionless expression."""
     plant = here.plan.plant
     if argument == 0:
         return plain(Symbol(here.time(tau), plant.measure_of_time, PYOMO), plant.measure_of_time)
     name = (dae.states, dae.algebraics, dae.inputs, dae.parameters)[argument - 1][k].name
     measure: Measure = derivative_measure(plant, name)
-    return plain(Symbol(here.value(name, tau), measure, PYOMO), measure)
+    return plain(Symbol(here.given(name, tau, jumped), measure, PYOMO), measure)
 
 
-def _written(function: ca.Function, argument: Callable[[int, int], Any]) -> Any:
+def written(function: ca.Function, argument: Callable[[int, int], Any]) -> Any:
     """A scalar function of CasADi's as a Pyomo expression. Raises SpecificationError."""
     steps = instructions(function)
     assert steps is not None, "a model's function is made of scalar operations"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,34 +10,49 @@ import pyomo.environ as pyo
 from pyomo.dae import DerivativeVar
 
 from titer.flowsheets.declarations import Algebraic, Control, State
-from titer.flowsheets.pyomo.moments import moments_of
-from titer.flowsheets.pyomo.terms import integral_keys, integrand
+from titer.flowsheets.pyomo.moments import Moments, moments_of
+from titer.flowsheets.pyomo.naming import runs_of
+from titer.flowsheets.pyomo.plant import decisions
+from titer.flowsheets.pyomo.terms import integrand
 from titer.numerics.errors import SpecificationError
 from titer.numerics.solution import PhaseResult, Solution
 
+Array = np.ndarray
+_ASIDE = 1e-9  # fraction of a phase: right before or after a jump of an input
 _NOISE = 1e-12  # a variable that stays below this in the simulation tells nothing of its size
 
 
-def initialize(model: Any, solution: Solution | None = None) -> None:
+def initialize(model: Any, solution: Solution | Sequence[Solution] | None = None) -> None:
     """Give every Var that is not fixed the value it has in the simulation of the recipe, or in a solution of it.
 
-    Physical domains become as wide as they were for the solution (`certificate.relaxed`).
-    Raises SpecificationError where the solution is of another recipe.
+    Physical domains become as wide as they were for the solution (`certificate.relaxed`). Where the model has several
+    runs, give a solution for each, or one for all. Raises SpecificationError where a solution is of another recipe.
     """
+    runs = runs_of(model)
+    given = [solution] * len(runs) if solution is None or isinstance(solution, Solution) else list(solution)
+    if len(given) != len(runs):
+        raise SpecificationError(f"initialize: the model has {len(runs)} runs, got {len(given)} solutions.")
+    for run, own in zip(runs, given, strict=True):
+        _start_run(run, own)
+    _scale(model)
+    for run, own in zip(runs, given, strict=True):
+        if own is not None and own.certificate is not None:
+            _widen(model, run, own.certificate.relaxed[0])
+
+
+def _start_run(run: Any, solution: Solution | None) -> None:
+    """Values of a run's decisions and phases."""
     results = {p.name: p for p in solution.phases} if solution is not None else {}
-    for name, block in model.phase.items():
+    for name, block in run.phase.items():
         if solution is not None and name not in results:
             raise SpecificationError(f"initialize: the solution has no phase {name!r}, it has {', '.join(results)}.")
         _start_phase(block, results.get(name, moments_of(block).plan.nominal))
-    if solution is not None:
-        here = moments_of(next(iter(model.phase.values())))
-        for name, value in solution.decided.items():
-            _start(here.value(name, 0.0), value)
-    for block in model.phase.values():
+    decided = {} if solution is None else solution.decided
+    for name, variable in decisions(run):
+        if name in decided:
+            _start(variable, decided[name])
+    for block in run.phase.values():
         _start_slopes(block)
-    _scale(model)
-    if solution is not None and solution.certificate is not None:
-        _widen(model, solution.certificate.relaxed[0])
 
 
 def _start_phase(block: Any, result: PhaseResult) -> None:
@@ -45,15 +61,28 @@ def _start_phase(block: Any, result: PhaseResult) -> None:
     known = dict(result.columns())
     _start(block.duration, trajectory.duration)
     _start(block.clock, trajectory.time[0])
-    for name, (_, values) in result.shapes.items():
+    for name, (profile, values) in result.shapes.items():
         pieces = here.pieces(name) if name in here.plan.profiles else ()
         for i, value in enumerate(values) if len(pieces) == len(values) else ():
             _start(pieces[i], value)
-    positions = {tau: here.position(tau) for tau in block.tau}
+        _start_edges(here, name, profile.edges)
+    positions = {tau: pyo.value(here.share(tau)) - _ASIDE for tau in block.tau}  # where inputs jump, before they do
     for name, place in here.places.items():
         if place.along and name in known and here.component(name).ctype in (pyo.Var, DerivativeVar):
             for tau, at in positions.items():
                 _start(here.value(name, tau), np.interp(at, trajectory.tau, known[name]))
+            for tau in [jump.position for jump in here.plan.jumps if jump.reads_z] if place.jumped else ():
+                at = pyo.value(here.share(tau)) + _ASIDE
+                _start(here.given(name, tau, True), np.interp(at, trajectory.tau, known[name]))
+
+
+def _start_edges(here: Moments, name: str, ends: Array) -> None:
+    """Ends of pieces of an input where they are decided."""
+    first = here.plan.movable
+    if first is None or name not in here.plan.profiles or len(ends) != len(here.plan.profiles[name][0].edges):
+        return
+    for end, before in zip(ends, here.plan.profiles[name][0].edges, strict=True):
+        _start(here.block.edges[int(np.abs(first - before).argmin())], end)
 
 
 def _start_slopes(block: Any) -> None:
@@ -63,12 +92,12 @@ def _start_slopes(block: Any) -> None:
         for tau in taus if place.slope else ():
             _start(here.slope(name, tau), pyo.value(here.slope_value(name, tau)))
     steps = np.diff([here.position(tau) for tau in taus])
-    for key in integral_keys(block):
-        rates = np.array([pyo.value(integrand(block, tau, key)) for tau in taus])
+    for own in block.integral.values() if block.component("integral") is not None else ():
+        rates = np.array([pyo.value(integrand(own, tau)) for tau in taus])
         totals = np.concatenate([[0.0], np.cumsum(0.5 * steps * (rates[1:] + rates[:-1]))])
         for tau, rate, total in zip(taus, rates, totals, strict=True):
-            _start(block.integral[tau, key], total)
-            _start(block.dintegral_dtau[tau, key], rate)
+            _start(own.value[tau], total)
+            _start(own.dvalue_dtau[tau], rate)
 
 
 def _start(variable: Any, value: float) -> None:
@@ -88,7 +117,7 @@ def _scale(model: Any) -> None:
         for group in groups.values():
             size = max(abs(data.value or 0.0) for data in group)
             factors.update((data, 1.0 / size if size > _NOISE else 1.0) for data in group)
-    for block in model.phase.values():
+    for block in (block for run in runs_of(model) for block in run.phase.values()):
         here = moments_of(block)
         for name, scalar in here.plan.plant.scalars.items():
             place = here.places.get(name)
@@ -99,9 +128,9 @@ def _scale(model: Any) -> None:
         factors[model.objective] = 1.0 / size if size > _NOISE else 1.0
 
 
-def _widen(model: Any, fraction: float) -> None:
+def _widen(model: Any, run: Any, fraction: float) -> None:
     """Relax the domains of states and algebraic variables by a fraction of their sizes."""
-    for k, block in enumerate(model.phase.values()):
+    for k, block in enumerate(run.phase.values()):
         here = moments_of(block)
         positions = [tau for tau in block.tau if k or tau > 0.0]  # the recipe's own start has bounds of its own
         for unit in here.plan.streams.units:

@@ -1,10 +1,11 @@
-"""How do terms stand in a Pyomo model? Limits in their phases, integrals as Vars along tau, one objective on top."""
+"""How do terms stand in a Pyomo model? Limits in their phases, integrals as Vars along tau, one objective."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import casadi as ca
 import numpy as np
 import pyomo.environ as pyo
 from pyomo.dae import DerivativeVar
@@ -12,14 +13,18 @@ from pyomo.dae import DerivativeVar
 from titer.flowsheets.lowering import evaluate
 from titer.flowsheets.problems.problem import Placed
 from titer.flowsheets.pyomo.moments import Moments, moments_of
-from titer.flowsheets.pyomo.reading import PYOMO, plain, raw
-from titer.flowsheets.symbols.measure import DIMENSIONLESS
+from titer.flowsheets.pyomo.plant import decisions, places_of
+from titer.flowsheets.pyomo.reading import PYOMO, plain, raw, unit_of
+from titer.flowsheets.pyomo.reduced import held_at_start, written
+from titer.flowsheets.symbols.measure import DIMENSIONLESS, Measure
+from titer.flowsheets.symbols.symbol import Symbol
 from titer.flowsheets.terms import AtTimes
 
 
 def add_terms(block: Any) -> None:
-    """Limits at the ends of a phase and along it, and its integrals."""
-    terms = moments_of(block).plan.terms
+    """Limits at the ends of a phase, along it and right after jumps of inputs, and its integrals."""
+    plan = moments_of(block).plan
+    terms = plan.terms
     for key, group, tau in (("at_start", terms.at_start, 0.0), ("at_end", terms.at_end, 1.0)):
         limits = [p for p in group if np.isfinite([p.lower, p.upper]).any()]
         if limits:
@@ -28,42 +33,66 @@ def add_terms(block: Any) -> None:
             block.add_component(key, pyo.Constraint(list(rows), rule=lambda b, label, bodies=bodies: bodies[label]))
     if terms.paths:
         block.path = pyo.Constraint(block.tau, _labels(terms.paths), rule=_path)
-    if terms.integrals or terms.totals:
-        keys = integral_keys(block)
-        block.integral = pyo.Var(block.tau, keys, initialize=0.0)  # numbers, in the integrand's unit times time
-        block.dintegral_dtau = DerivativeVar(block.integral, wrt=block.tau, initialize=0.0)
-        block.integrand = pyo.Constraint(
-            block.tau, keys, rule=lambda b, tau, key: b.dintegral_dtau[tau, key] == integrand(b, tau, key)
-        )
-        for key in keys:
-            block.integral[0.0, key].fix(0.0)
+    after = [(jump.position, _labels(terms.paths)[k]) for jump in plan.jumps for k in jump.paths]
+    if after:
+        block.after_jump = pyo.Constraint(after, rule=_path_after_jump)
+    keys = integral_keys(block)
+    if keys:
+        block.integral = pyo.Block(keys, rule=_integral)
 
 
-def add_totals(model: Any) -> None:
-    """Limits on integrals: of all phases that a term belongs to, together."""
+def _integral(own: Any, key: str) -> None:
+    """An integral as a Var along tau: integral[key].value[tau], zero at the start of the phase."""
+    block = own.parent_block()
+    units = unit_of(_of_integral(block, key)[1])
+    own.value = pyo.Var(block.tau, units=units, initialize=0.0)
+    own.dvalue_dtau = DerivativeVar(own.value, wrt=block.tau, units=units, initialize=0.0)
+    own.integrand = pyo.Constraint(block.tau, rule=lambda b, tau: b.dvalue_dtau[tau] == integrand(b, tau))
+    own.value[0.0].fix(0.0)
+
+
+def add_totals(run: Any) -> None:
+    """Limits on integrals: of all phases that a term belongs to, together. `run`: the model, or a run of it."""
     sums: dict[int, tuple[Placed, list[Any]]] = {}
-    for block in model.phase.values():
+    for block in run.phase.values():
         terms, keys = moments_of(block).plan.terms, integral_keys(block)
         for key, placed in zip(keys[len(terms.integrals) :], terms.totals, strict=True):
-            sums.setdefault(id(placed.term), (placed, []))[1].append(block.integral[1.0, key])
+            sums.setdefault(id(placed.term), (placed, []))[1].append(block.integral[key].value[1.0])
     if sums:
         rows = dict(zip(_labels([placed for placed, _ in sums.values()]), sums.values(), strict=True))
-        model.total = pyo.Constraint(list(rows))
+        run.total = pyo.Constraint(list(rows))
         for label, (placed, parts) in rows.items():
-            model.total[label] = _between(placed.lower, sum(parts), placed.upper)
+            lower, upper = _limits(placed)
+            run.total[label] = _between(lower, sum(parts[1:], parts[0]), upper)
 
 
-def add_objective(model: Any, sense: Any) -> None:
-    """The objective: terms as numbers in their own units, weighted and added."""
+def add_objective(model: Any, runs: Sequence[Any], sign: float) -> None:
+    """The objective: terms of all runs as numbers in their own units, weighted and added, and what priors cost.
+
+    `sign`: of the user's objective to what the terms' weights minimize, -1 where it is maximized.
+    """
     cost: Any = 0.0
-    for block in model.phase.values():
+    for block in (block for run in runs for block in run.phase.values()):
         terms = moments_of(block).plan.terms
         for group, tau in ((terms.at_start, 0.0), (terms.at_end, 1.0)):
-            cost += sum(p.weight * plain(_value(block, p, tau), DIMENSIONLESS) for p in group if p.weight)
+            cost += sum(p.weight * plain(_value(block, p, tau), p.measure) for p in group if p.weight)
         for key, placed in zip(integral_keys(block), terms.integrals, strict=False):
-            cost += placed.weight * block.integral[1.0, key]
+            cost += placed.weight * plain(Symbol(block.integral[key].value[1.0], placed.measure, PYOMO), placed.measure)
         cost += sum(p.weight * _squares(block, p) for p in terms.samples)
-    model.objective = pyo.Objective(expr=cost, sense=sense)
+    cost += sum(_expected(run, first=run is runs[0]) for run in runs)
+    model.objective = pyo.Objective(expr=sign * cost, sense=pyo.maximize if sign < 0.0 else pyo.minimize)
+
+
+def _expected(run: Any, first: bool) -> Any:
+    """What is known of decided numbers beforehand: ((number - mean) / deviation)^2, where they are a run's own."""
+    numbers = {number.name: number for number in places_of(run).numbers}
+    measures = moments_of(next(iter(run.phase.values()))).plan.measures
+    cost: Any = 0.0
+    for name, variable in decisions(run):
+        if numbers[name].prior is not None and (first or numbers[name].each):
+            mean, deviation = numbers[name].prior
+            cost += ((plain(Symbol(variable, measures[name], PYOMO), measures[name]) - mean) / deviation) ** 2
+    return cost
 
 
 def drop_paths_between_elements(block: Any) -> None:
@@ -79,21 +108,37 @@ def integral_keys(block: Any) -> list[str]:
     return _labels([*terms.integrals, *terms.totals])
 
 
-def integrand(block: Any, tau: float, key: str) -> Any:
-    """What the derivative of an integral with respect to tau equals: duration times integrand, as numbers."""
+def integrand(own: Any, tau: float) -> Any:
+    """What the derivative of an integral with respect to tau equals: time per tau times integrand."""
+    block, key = own.parent_block(), own.index()
     here = moments_of(block)
-    terms = here.plan.terms
+    placed, measure = _of_integral(block, key)
+    per = here.plan.plant.measure_of_time
+    return here.pace(tau) * raw(_value(block, placed, tau), measure / per)
+
+
+def _of_integral(block: Any, key: str) -> tuple[Placed, Measure]:
+    terms = moments_of(block).plan.terms
     placed = [*terms.integrals, *terms.totals][integral_keys(block).index(key)]
-    duration = PYOMO.strip(block.duration, here.plan.plant.measure_of_time)
-    return duration * plain(_value(block, placed, tau), DIMENSIONLESS)
+    return placed, placed.measure
 
 
 def _path(block: Any, tau: float, label: str) -> Any:
-    plan = moments_of(block).plan
-    placed = plan.terms.paths[_labels(plan.terms.paths).index(label)]
+    placed = _labelled(block, label)
     if tau == 0.0 and not placed.at_start:
         return pyo.Constraint.Skip
     return _limited(placed, _value(block, placed, tau))
+
+
+def _path_after_jump(block: Any, tau: float, label: str) -> Any:
+    placed = _labelled(block, label)
+    return _limited(placed, _value(block, placed, tau, jumped=True))
+
+
+def _labelled(block: Any, label: str) -> Placed:
+    """A path by its label."""
+    paths = moments_of(block).plan.terms.paths
+    return paths[_labels(paths).index(label)]
 
 
 def _squares(block: Any, placed: Placed) -> Any:
@@ -102,11 +147,14 @@ def _squares(block: Any, placed: Placed) -> Any:
     assert isinstance(term, AtTimes)
     clock, duration = _fixed_clock(here), here.plan.operation.duration.guess
     squares: Any = 0.0
+    s = ca.SX.sym("square")
+    loss = None if term.loss is None else ca.Function("loss", [s], [term.loss.cost(s)])
     positions = np.array(list(block.tau))
     columns = (np.asarray(c, dtype=float)[placed.chosen] for c in (term.times, term.measured, term.deviations))
     for time, measured, deviation in zip(*(c.tolist() for c in columns), strict=True):
         nearest = float(positions[np.abs(positions - (time - clock) / duration).argmin()])
-        squares += ((plain(_value(block, placed, nearest), DIMENSIONLESS) - measured) / deviation) ** 2
+        square = ((plain(_value(block, placed, nearest), placed.measure) - measured) / deviation) ** 2
+        squares += square if loss is None else written(loss, lambda argument, k, square=square: square)
     return squares
 
 
@@ -114,16 +162,29 @@ def _fixed_clock(here: Moments) -> float:
     return float(here.plan.nominal.trajectory.time[0])
 
 
-def _value(block: Any, placed: Placed, tau: float) -> Any:
+def _value(block: Any, placed: Placed, tau: float, jumped: bool = False) -> Any:
     """A term's function on the view at a position: a symbol or a number."""
-    value = evaluate(placed.term.function, moments_of(block).at(tau).view, placed.term.label())
+    here = moments_of(block)
+    if placed.term.label() in _held(here):
+        return Symbol(held_at_start(block, placed.function), DIMENSIONLESS, PYOMO)
+    value = evaluate(placed.term.function, here.at(tau, jumped).view, placed.term.label())
     return value.ravel()[0] if isinstance(value, np.ndarray) else value
 
 
+def _held(here: Moments) -> list[str]:
+    """Labels of the limits that hold the states of a model of reduced index at the recipe's start."""
+    return [f"{name} at the start" for name in here.plan.operation.lowered.dae.invariant_names]
+
+
 def _limited(placed: Placed, value: Any) -> Any:
-    measure = placed.measure
-    lower, upper = (PYOMO.attach(x, measure) if np.isfinite(x) else x for x in (placed.lower, placed.upper))
-    return _between(lower, raw(value, measure), upper)
+    lower, upper = _limits(placed)
+    return _between(lower, raw(value, placed.measure), upper)
+
+
+def _limits(placed: Placed) -> tuple[Any, Any]:
+    """Limits with their unit; infinite ones as they are."""
+    lower, upper = (PYOMO.attach(x, placed.measure) if np.isfinite(x) else x for x in (placed.lower, placed.upper))
+    return lower, upper
 
 
 def _between(lower: Any, body: Any, upper: Any) -> Any:

@@ -7,7 +7,7 @@ that are one, and double signs.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -258,6 +258,18 @@ _OWN = {
     "log1p": lambda x: Call("log", (add(ONE, lift(x)),)),
 }
 
+
+def _called(name: str, function: Any, arguments: Sequence[Sequence[Any]]) -> list[list[Node]]:
+    """A CasADi function by its name; one with several results has them numbered: f_1(x), f_2(x)."""
+    given = tuple(lift(x) for argument in arguments for x in argument)
+    counts = [function.numel_out(i) for i in range(function.n_out())]
+    first = [sum(counts[:i]) for i in range(len(counts))]
+    names = [[f"{name}_{k + j + 1}" for j in range(n)] for k, n in zip(first, counts, strict=True)]
+    if sum(counts) == 1:
+        names = [[name]]
+    return [[Call(each, given) for each in row] for row in names]
+
+
 FORMULAS = Reading(
     "formulas",
     MappingProxyType({n: _OWN.get(n) or (lambda x, n=n: Call(n, (lift(x),))) for n in ELEMENTARY}),  # type: ignore[misc]
@@ -266,6 +278,7 @@ FORMULAS = Reading(
     literal=_attached,
     attach=_attached,
     strip=_stripped,
+    call=_called,
 )
 
 

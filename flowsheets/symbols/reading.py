@@ -27,7 +27,8 @@ class Reading:
     `functions` maps NumPy's names ("exp", "arctan", ...) to functions of raw values. Three hooks serve raw
     values that carry a unit themselves: `literal` turns a bare number that is added to or compared with a
     quantity into a raw value, `attach` gives a dimensionless raw value a unit, `strip` takes the unit off.
-    `pattern` tells which of some expressions read which of some variables, where raw values know what they are made of.
+    `pattern` tells which of some expressions read which variables, where raw values know what they are made of.
+    `call(name, function, arguments)` evaluates a CasADi function on the raw values of each input, column by column.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Reading:
     attach: Callable[[Any, Measure], Any] = lambda value, measure: value
     strip: Callable[[Any, Measure], Any] = lambda value, measure: value
     pattern: Callable[[Sequence[Any], Sequence[Any]], np.ndarray] | None = None
+    call: Callable[[str, ca.Function, Sequence[Sequence[Any]]], list[list[Any]]] | None = None
 
 
 def _ieee(fast: Callable[..., Any], exact: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,6 +70,18 @@ def _pattern(expressions: Sequence[Any], variables: Sequence[Any]) -> np.ndarray
     return found
 
 
+def _called(name: str, function: ca.Function, arguments: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """A CasADi function on SX: written out where it can be, else a call within the expression graph."""
+    columns = [ca.vertcat(ca.SX(0, 1), *values) for values in arguments]
+    results = function.call([ca.reshape(x, *function.size_in(i)) for i, x in enumerate(columns)])
+    return [ca.vertsplit(ca.densify(ca.vec(result))) for result in results]
+
+
+def _called_on_floats(name: str, function: ca.Function, arguments: Sequence[Sequence[float]]) -> list[list[float]]:
+    shaped = [ca.reshape(ca.DM(list(values)), *function.size_in(i)) for i, values in enumerate(arguments)]
+    return [np.asarray(ca.densify(ca.vec(result))).ravel().tolist() for result in function.call(shaped)]
+
+
 _CASADI_OWN = {
     "log2": lambda x: ca.log(x) / math.log(2.0),
     "cbrt": lambda x: ca.sign(x) * ca.fabs(x) ** (1 / 3),
@@ -78,9 +92,11 @@ FLOATS = Reading(
     MappingProxyType({name: _math(name) for name in ELEMENTARY}),
     divide=_ieee(operator.truediv, np.divide),
     power=_ieee(operator.pow, np.power),
+    call=_called_on_floats,
 )
 CASADI = Reading(
     "CasADi",
     MappingProxyType({name: _CASADI_OWN.get(name) or getattr(ca, name.replace("arc", "a")) for name in ELEMENTARY}),
     pattern=_pattern,
+    call=_called,
 )

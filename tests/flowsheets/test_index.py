@@ -271,7 +271,7 @@ def test_pyomo_solves_the_reduced_model(unit, inputs):
     from pyomo.util.check_units import assert_units_consistent
 
     from titer.flowsheets.pyomo import trajectories
-    from titer.flowsheets.pyomo.nl import solve_pyomo
+    from titer.flowsheets.pyomo.solver.nl import solve_pyomo
 
     small = Flowsheet(unit).reduced()
     run = simulate(small, recipe, inputs)

@@ -1,0 +1,1 @@
+"""How does a problem written for AMPL's solvers, an `.nl` file, reach the IPOPT inside CasADi?"""
