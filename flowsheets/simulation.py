@@ -55,6 +55,8 @@ def simulate(
     Series (a step at each of its times), or pieces with values. `points`: output points per phase. `tolerance`:
     relative, of the integrator. A free duration lasts as long as its guess; `until` ends a phase exactly.
 
+    CasADi's functions are not shared between threads safely: run many simulations in processes.
+
     A run that leaves a declared domain, or is given inputs beyond their controls' bounds, is returned; its `message`
     and its `explain()` say so.
 

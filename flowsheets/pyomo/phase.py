@@ -59,6 +59,7 @@ def add_phase(block: Any, plan: PhasePlan, shared: Mapping[str, Place], where: M
             adder.expressions()
         else:
             adder.held(where)
+    block._titer.at(block.tau.first())  # what is wrong with the equations is said here once, not by Pyomo's log as well
     for adder in adders:
         if adder.unit.name in active:
             adder.equations()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,23 +10,29 @@ import pyomo.environ as pyo
 from pyomo.dae import DerivativeVar
 
 from titer.flowsheets.declarations import Algebraic, Control, State
+from titer.flowsheets.pyomo.arrays import finite
 from titer.flowsheets.pyomo.moments import Moments, moments_of
 from titer.flowsheets.pyomo.naming import runs_of
 from titer.flowsheets.pyomo.plant import decisions
 from titer.flowsheets.pyomo.terms import integrand
+from titer.flowsheets.scalar import Scalar
 from titer.numerics.errors import SpecificationError
 from titer.numerics.solution import PhaseResult, Solution
 
 Array = np.ndarray
 _ASIDE = 1e-9  # fraction of a phase: right before or after a jump of an input
+WIDE = 1e-2  # of a size: by how much a simulation may leave physical domains
 _NOISE = 1e-12  # a variable that stays below this in the simulation tells nothing of its size
 
 
 def initialize(model: Any, solution: Solution | Sequence[Solution] | None = None) -> None:
     """Give every Var that is not fixed the value it has in the simulation of the recipe, or in a solution of it.
 
-    Physical domains become as wide as they were for the solution (`certificate.relaxed`). Where the model has several
-    runs, give a solution for each, or one for all. Raises SpecificationError where a solution is of another recipe.
+    Physical domains become as wide as they were for the solution (`certificate.relaxed`), and hold it. Those of a model
+    without objective, which is there to be simulated, become wider by 1 % of sizes, where they are as declared: on few
+    elements a state that is all but zero may come out below it, and IPOPT would call the model infeasible. Where the
+    model has several runs, give a solution for each, or one for all. Raises SpecificationError where a solution is of
+    another recipe.
     """
     runs = runs_of(model)
     given = [solution] * len(runs) if solution is None or isinstance(solution, Solution) else list(solution)
@@ -35,9 +41,12 @@ def initialize(model: Any, solution: Solution | Sequence[Solution] | None = None
     for run, own in zip(runs, given, strict=True):
         _start_run(run, own)
     _scale(model)
+    simulated = model.component("objective") is None
     for run, own in zip(runs, given, strict=True):
         if own is not None and own.certificate is not None:
             _widen(model, run, own.certificate.relaxed[0])
+        elif own is None and simulated:
+            _widen(model, run, WIDE, only=is_declared)
 
 
 def _start_run(run: Any, solution: Solution | None) -> None:
@@ -128,7 +137,9 @@ def _scale(model: Any) -> None:
         factors[model.objective] = 1.0 / size if size > _NOISE else 1.0
 
 
-def _widen(model: Any, run: Any, fraction: float) -> None:
+def _widen(
+    model: Any, run: Any, fraction: float, only: Callable[[Any, Scalar], bool] = lambda variable, scalar: True
+) -> None:
     """Relax the domains of states and algebraic variables by a fraction of their sizes."""
     for k, block in enumerate(run.phase.values()):
         here = moments_of(block)
@@ -136,6 +147,17 @@ def _widen(model: Any, run: Any, fraction: float) -> None:
         for unit in here.plan.streams.units:
             for scalar in (*unit.of_kind(State), *unit.of_kind(Algebraic)):
                 for variable in (here.value(str(scalar.name), tau) for tau in positions):
-                    slack = fraction / model.scaling_factor[variable]
-                    variable.setlb(scalar.lower - slack if np.isfinite(scalar.lower) else None)
-                    variable.setub(scalar.upper + slack if np.isfinite(scalar.upper) else None)
+                    if only(variable, scalar):
+                        relax(variable, scalar, fraction / model.scaling_factor[variable])
+
+
+def is_declared(variable: Any, scalar: Scalar) -> bool:
+    """Whether the bounds of a Var are those of its declaration, not a user's."""
+    return (variable.lb, variable.ub) == (finite(scalar.lower), finite(scalar.upper))
+
+
+def relax(variable: Any, scalar: Scalar, slack: float) -> None:
+    """Widen a Var's domain by a slack on both sides, and so that its value lies in it."""
+    value = [variable.value] if variable.value is not None else []
+    variable.setlb(min([scalar.lower - slack, *value]) if np.isfinite(scalar.lower) else None)
+    variable.setub(max([scalar.upper + slack, *value]) if np.isfinite(scalar.upper) else None)

@@ -24,7 +24,7 @@ from titer.numerics.ampl.options import ipopt_options, with_loadable_solver
 from titer.numerics.ampl.solving import Answer, End, solve
 from titer.numerics.ampl.stub import COLUMN, OBJECTIVE, ROW, Stub, read
 from titer.numerics.ampl.version import ipopt_version
-from titer.numerics.errors import TiterError
+from titer.numerics.errors import SpecificationError, TiterError
 from titer.numerics.nlp import Array
 
 
@@ -94,11 +94,18 @@ def _given(words: Sequence[str]) -> dict[str, Any]:
     named = told.pop("option_file_name", None)
     in_file = {}
     if named:
-        for line in Path(str(named).strip("\"'")).read_text(encoding="utf-8").splitlines():
+        for line in _lines(Path(str(named).strip("\"'"))):
             parts = line.split("#")[0].split(maxsplit=1)
             if len(parts) == 2:
                 in_file[parts[0]] = parts[1].strip()
     return in_file | told
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecificationError(f"option_file_name: {file} cannot be read: {error}.") from error
 
 
 def _pair(word: str) -> tuple[str, str]:

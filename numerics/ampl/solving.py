@@ -5,8 +5,6 @@ Success is judged from the numbers: the optimality conditions are recomputed fro
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -17,6 +15,7 @@ import casadi as ca
 import numpy as np
 
 from titer.numerics.ampl.options import refused
+from titer.numerics.ampl.printed import printed
 from titer.numerics.ampl.stub import Stub
 from titer.numerics.interrupts import Interrupts
 from titer.numerics.nlp import Array
@@ -133,12 +132,11 @@ def solve(
     quiet = {"print_level": 0, "sb": "yes", "neg_curv_test_tol": 1e-8, "mumps_scaling": 8}
     chosen = {f"ipopt.{key}": value for key, value in (quiet | dict(options)).items()}
     casadi = {"print_time": False, "expand": True, "show_eval_warnings": False} | chosen | dict(settings or {})
-    printed = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(printed):
+    with printed() as said:
+        try:
             solver = ca.nlpsol("nl", "ipopt", {"x": stub.x, "f": stub.f, "g": stub.g}, casadi)
-    except (RuntimeError, NotImplementedError) as error:
-        raise refused(str(error), printed.getvalue()) from error
+        except (RuntimeError, NotImplementedError) as error:
+            raise refused(str(error), said.getvalue()) from error
     created = perf_counter()
     result, interrupted = _run(solver, stub, multipliers)
     status = "User_Requested_Stop" if interrupted else str(solver.stats()["return_status"])

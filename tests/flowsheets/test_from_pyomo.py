@@ -214,6 +214,44 @@ def test_t_stays_a_symbol_and_params_over_time_are_inputs():
     assert run.at_end(unit.y) == pytest.approx(9.0 - 1.0, rel=1e-8)
 
 
+def test_inputs_count_in_the_flowsheets_time_and_do_not_lag():
+    m = pyo.ConcreteModel("cooled")
+    m.t = ContinuousSet(bounds=(0.0, 3.0))
+    units = pyo.units
+    m.a = pyo.Param(m.t, initialize=lambda m, t: 0.5 + 0.1 * t, units=1 / units.hr)
+    m.x = pyo.Var(m.t, initialize=1.0, units=units.g)
+    m.dx = DerivativeVar(m.x, units=units.g / units.hr)
+    m.ode = pyo.Constraint(m.t, rule=lambda m, t: m.dx[t] == -m.a[t] * m.x[t])
+    unit = from_pyomo(m)
+    for time, length in (("h", 3.0), ("min", 180.0)):
+        plant, recipe = Flowsheet(unit, time=time), Recipe(Phase("run", duration=length))
+        run = simulate(plant, recipe, inputs_of(unit, time), tolerance=1e-10)
+        assert run.at_end(unit.x) == pytest.approx(math.exp(-(1.5 + 0.05 * 9.0)), rel=1e-7)
+    assert inputs_of(unit)[unit.a].index.name == "time [h]"
+    with pytest.raises(DeclarationError, match="cannot convert 'h' to 'g'"):
+        inputs_of(unit, "g")
+
+
+def test_what_is_given_outside_the_block_is_read_there():
+    m = pyo.ConcreteModel("site")
+    m.t = ContinuousSet(bounds=(0, 1))
+    m.F = pyo.Var(m.t, initialize=1.5)
+    m.F.fix()
+    m.slope = pyo.Param(m.t, initialize=lambda m, t: t, mutable=True)
+    m.fed = pyo.Expression(m.t, rule=lambda m, t: m.F[t] + m.slope[t])
+    m.tank = pyo.Block()
+    m.tank.F = pyo.Var(initialize=1.0)  # of the same name, and another one
+    m.tank.F.fix()
+    m.tank.x = pyo.Var(m.t, initialize=1.0)
+    m.tank.dx = DerivativeVar(m.tank.x)
+    m.tank.ode = pyo.Constraint(m.t, rule=lambda b, t: b.dx[t] == m.fed[t] - b.F * b.x[t])
+    unit, run = run_of(m.tank, 1.0)
+    assert run.at_end(unit.x) == pytest.approx(1.5 - 0.5 * math.exp(-1) + math.exp(-1), rel=1e-4)
+    m.F.unfix()
+    with pytest.raises(DeclarationError, match=r"tank: its equations read F\[\d\], which is not in the block"):
+        from_pyomo(m.tank)
+
+
 def test_rules_that_close_over_their_model_are_read_too():
     m = pyo.ConcreteModel("closed")
     m.t = ContinuousSet(bounds=(0, 1))

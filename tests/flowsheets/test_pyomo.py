@@ -36,6 +36,7 @@ from titer.flowsheets import (
 from titer.flowsheets.pyomo import component_of, initialize, name_of, solve_pyomo, trajectories, value_of
 from titer.flowsheets.pyomo.moments import moments_of
 from titer.flowsheets.pyomo.reading import unit_of
+from titer.flowsheets.pyomo.start import relax
 from titer.flowsheets.symbols.measure import Measure
 from titer.flowsheets.terms import AtTimes
 from titer.flowsheets.units import BatchReactor
@@ -260,6 +261,27 @@ def test_without_an_objective_the_model_simulates():
     frame = trajectories(run)
     assert frame.index.name == "time [s]"
     np.testing.assert_allclose(frame[reactor.c_A] + frame[reactor.c_B] + frame[reactor.c_C], 1.0, rtol=1e-8)
+
+
+def test_a_simulation_is_feasible_on_elements_so_few_that_a_state_comes_out_below_its_domain():
+    recipe = Recipe(Phase("react", duration=3600.0))
+    model = Flowsheet(reactor, time="s").to_pyomo(recipe, Grid(elements=5), inputs={reactor.T_j: 334.0})
+    assert solve_pyomo(model).success
+    c_C = model.phase["react"].reactor.c_C
+    assert -1e-3 < min(each.value for each in c_C.values()) < -1e-4
+    c_C[1.0].setlb(-5.0)  # a user's bound stays
+    initialize(model)
+    assert c_C[1.0].lb == -5.0
+
+
+def test_a_relaxed_domain_holds_what_it_starts_at():
+    model = pyo.ConcreteModel()
+    model.c = pyo.Var(initialize=-0.3, bounds=(0.0, None))
+    relax(model.c, reactor.scalars["c_C"], 0.1)
+    assert model.c.lb == -0.3
+    model.c.set_value(2.0)
+    relax(model.c, reactor.scalars["c_C"], 0.1)
+    assert model.c.lb == -0.1
 
 
 def test_names_that_pyomo_reserves_are_mapped_both_ways():

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pyomo.environ as pyo
 import pytest
@@ -17,6 +19,7 @@ from pyomo.opt import SolverStatus, TerminationCondition, check_optimal_terminat
 
 from titer.flowsheets.pyomo import explain
 from titer.numerics.ampl import solving
+from titer.numerics.ampl.printed import printed
 from titer.numerics.errors import SpecificationError
 from titer.numerics.explaining.explanation import Verdict
 
@@ -281,6 +284,31 @@ def test_ctrl_c_gives_the_iterate(solver, monkeypatch):
     assert results.solver.status == SolverStatus.aborted
     assert results.solver.termination_condition == TerminationCondition.userInterrupt
     assert 0.0 < m.x[0].value < 600.0
+
+
+def test_solves_in_threads_leave_standard_output_alone():
+    before, both = sys.stdout, threading.Barrier(2)
+
+    def two_solves():
+        both.wait()
+        models = [hock_schittkowski_71(), hock_schittkowski_71()]
+        for m in models:
+            pyo.SolverFactory("titer.ipopt").solve(m)
+        return [pyo.value(m.cost) for m in models]
+
+    with ThreadPoolExecutor(2) as pool:
+        found = [job.result() for job in [pool.submit(two_solves) for _ in range(2)]]
+    assert found == [[pytest.approx(17.0140173)] * 2] * 2
+    assert sys.stdout is before
+
+
+def test_what_other_threads_print_meanwhile_is_not_kept(capsys):
+    with printed() as kept:
+        sys.stdout.write("mine")
+        other = threading.Thread(target=lambda: sys.stdout.write("theirs"))
+        other.start()
+        other.join()
+    assert (kept.getvalue(), capsys.readouterr().out) == ("mine", "theirs")
 
 
 def test_an_exception_is_raised_only_where_it_is_asked_for(solver):

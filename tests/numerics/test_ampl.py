@@ -100,6 +100,11 @@ def test_a_solution_file_has_values_duals_and_suffixes_in_the_users_sense(stub, 
     assert "EXIT: Optimal Solution Found." in capsys.readouterr().out
 
 
+def test_a_file_of_options_that_is_missing_is_named(stub, capsys):
+    assert main([str(stub), "option_file_name=nowhere.opt"]) == 1
+    assert "option_file_name: nowhere.opt cannot be read" in capsys.readouterr().out
+
+
 def test_options_come_from_the_command_line_a_file_and_the_environment(stub, tmp_path, monkeypatch, capsys):
     file = tmp_path / "more.opt"
     file.write_text("max_iter 0  # none\nprint_level 0\n")

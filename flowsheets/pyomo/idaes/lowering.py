@@ -118,6 +118,7 @@ def _add(block: Any, plan: PhasePlan, where: Mapping[str, Any]) -> None:
             adder.expressions()
         else:
             adder.held(where)
+    block._titer.at(block.time.first())  # what is wrong with the equations is said here once, before Pyomo logs it
     for adder in adders:
         if adder.unit.name in active:
             adder.equations()

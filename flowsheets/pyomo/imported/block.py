@@ -89,10 +89,20 @@ class Source:
                     f"{self.name}: its equations read {leaf.name}, which is not in the block.\n"
                     "  Give the block that holds both, or fix it."
                 )
-            component = Component(outside.name, outside, _position(outside, self.time))
-            self.components.setdefault(outside.name, component)
+            local = outside.name
+            if local in self.components and not self._is_twin(self.components[local].data, outside):
+                local = f"{outside.model().name}.{local}"  # the block has another of that name
+            clock = self.time if outside.model() is self.copied else self.original.model().find_component(self.time)
+            component = Component(local, outside, _position(outside, clock))
+            self.components.setdefault(local, component)
             index_component(self, component)
         return self.items[id(leaf)]
+
+    def _is_twin(self, one: Any, other: Any) -> bool:
+        """Whether two components are one, or one of the model and its copy."""
+        models = (self.copied, self.original.model())
+        both = all(any(each.model() is model for model in models) for each in (one, other))
+        return one is other or (both and one.name == other.name)
 
 
 def source_of(block: Any, time: Any) -> Source:
@@ -307,8 +317,11 @@ def signed(source: Source, leaf: Any, point: float | None) -> Any:
     if isinstance(leaf, Moment):
         return "t"
     found = source.items.get(id(leaf))
-    if found is None:
-        return id(leaf) if hasattr(leaf, "parent_component") else str(leaf)
+    if found is None and getattr(leaf, "is_named_expression_type", bool)():  # of another block
+        return signature_of(leaf.expr, lambda each: signed(source, each, point))
+    if found is None and not hasattr(leaf, "parent_component"):
+        return str(leaf)
+    found = found or source.item(leaf)
     return found[0], "now" if point is None or found[1] == point else found[1]
 
 

@@ -30,6 +30,7 @@ from titer.flowsheets.names import Name
 from titer.flowsheets.pyomo.imported.block import source_of
 from titer.flowsheets.pyomo.imported.declarations import identifier
 from titer.flowsheets.pyomo.imported.model import Model, model_of
+from titer.flowsheets.symbols.measure import Measure
 from titer.flowsheets.unit import Unit
 from titer.numerics.errors import DeclarationError
 
@@ -107,19 +108,23 @@ def from_pyomo(
     return unit
 
 
-def inputs_of(unit: PyomoUnit) -> dict[Name, Any]:
+def inputs_of(unit: PyomoUnit, time: str | None = None) -> dict[Name, Any]:
     """What the Pyomo model gave its inputs: a number, or a Series, for every control, by qualified name.
 
-    A Param with a rule is asked at 201 points of its ContinuousSet; other values hold from their point on. Controls
-    without a value are left out, and must be given.
+    `time`: the unit of time of the Series' index, which must be the flowsheet's (default: the unit operation's own,
+    which a Flowsheet of it alone takes over). A Param with a rule is asked in the middle of 200 steps over its
+    ContinuousSet, and at its end; other values hold from their point on. Controls without a value are left out, and
+    must be given. Raises DeclarationError for a unit that is none of time.
     """
     import pandas as pd
 
     found: dict[Name, Any] = {}
+    ratio = 1.0 if time is None else Measure.of(unit.time).ratio_to(Measure.of(time))
     for local, values in unit._model.inputs.items():
         series = pd.Series(values).dropna()
         if not series.empty:
             same = len(series) == 1 or np.ptp(series.to_numpy()) == 0.0
+            series.index = (series.index * ratio).rename(f"time [{time or unit.time}]")
             found[Name(f"{unit.name}.{local}")] = float(series.iloc[0]) if same else series
     return found
 

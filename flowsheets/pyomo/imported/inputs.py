@@ -15,7 +15,7 @@ from titer.flowsheets.pyomo.imported.declarations import Declared
 from titer.flowsheets.pyomo.imported.expressions import Item
 from titer.numerics.errors import DeclarationError
 
-SAMPLES = 201  # of a Param over time that has a rule
+STEPS = 200  # over which a Param over time that has a rule is asked
 
 
 def start_at(source: Source) -> None:
@@ -61,6 +61,7 @@ def given_inputs(source: Source, places: Sequence[Declared]) -> dict[str, dict[f
 def _values(source: Source, item: Item) -> dict[float, float]:
     component, first = source.components[item.component], source.ends[0]
     own = source.original.find_component(item.component)
+    own = component.data if own is None else own  # of another block
     profile = _profile(source, own)
     if profile is None and own is not None and own.ctype is pyo.Param:
         profile = _sampled(source, own, item, component.position)
@@ -79,12 +80,17 @@ def _profile(source: Source, own: Any) -> dict[float, float] | None:
 
 
 def _sampled(source: Source, param: Any, item: Item, position: int | None) -> dict[float, float] | None:
-    """A Param's rule at many points of time; None where it has none."""
+    """What a Param's rule gives in the middle of each step, by where the step begins; None where it has no rule.
+
+    Held over the step, that is right on average; what it gives at its start would lag by half a step.
+    """
     rule = param._rule
     if rule is None or rule.constant() or rule.contains_indices() or position is None:
         return None
+    edges = np.linspace(source.ends[0], source.ends[1], STEPS + 1)
+    asked = np.append(0.5 * (edges[:-1] + edges[1:]), edges[-1])
     found = {}
-    for point in np.linspace(source.ends[0], source.ends[1], SAMPLES).tolist():
+    for edge, point in zip(edges.tolist(), asked.tolist(), strict=True):
         index = (*item.labels[:position], point, *item.labels[position:])
-        found[point] = float(rule(param.parent_block(), index if len(index) > 1 else point))
+        found[edge] = float(rule(param.parent_block(), index if len(index) > 1 else point))
     return found
