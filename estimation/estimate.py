@@ -46,7 +46,8 @@ def estimate(
     decided; with `each=True` every experiment has a value of its own, as it has of an initial state that is free.
     `grid`: its elements end at every sample; where it is left open it is refined until replays agree. `loss`: what a
     weighted square counts (`Huber(2.0)`, `Cauchy(3.0)`), for data with outliers. Where the noise of a name is
-    `Estimated()`, its standard deviation is estimated by maximum likelihood, in turn with the parameters.
+    `Estimated()`, its standard deviation is that of its residuals (with n - p in place of n), in turn with the
+    parameters.
     `starts`, `seed`: as in `optimize`. `progress` is told of rounds.
 
     Look at `ok` and `message` of the fit: a solved fit on too coarse a mesh is no fit. Raises SpecificationError before
@@ -54,6 +55,7 @@ def estimate(
     Method: simultaneous collocation of all experiments (Zavala & Biegler, Comput. Chem. Eng. 32 (2008) 1763).
     """
     chosen = _free(plant, free)
+    experiments = _converted(plant, experiments)
     problem = _problem(plant, experiments, chosen, grid or Grid(), loss)
     solved = solve(problem, solver or Ipopt(), starts=starts, seed=seed)
     fit = Fit(plant, tuple(experiments), chosen, loss, Work.of(solved))
@@ -64,13 +66,18 @@ def estimate(
     return fit
 
 
-def _problem(
-    plant: Flowsheet, experiments: Sequence[Experiment], free: Mapping[str, Free], grid: Grid, loss: Loss | None
-) -> Problem:
+def _converted(plant: Flowsheet, experiments: Sequence[Experiment]) -> tuple[Experiment, ...]:
+    """The experiments in the units and the time of the plant."""
     if isinstance(experiments, Experiment) or not all(isinstance(e, Experiment) for e in experiments):
         raise SpecificationError(f"estimate: experiments is a list of Experiment(...), got {experiments!r}.")
     if not experiments:
         raise SpecificationError("estimate: no experiment was given.")
+    return tuple(e.converted(plant) for e in experiments)
+
+
+def _problem(
+    plant: Flowsheet, experiments: Sequence[Experiment], free: Mapping[str, Free], grid: Grid, loss: Loss | None
+) -> Problem:
     runs = tuple(
         Run(plant.with_values(e.start), e.recipe, dict(e.inputs), e.residuals(plant, loss)) for e in experiments
     )
@@ -109,15 +116,17 @@ def _with_variances(fit: Fit, progress: Progress | None) -> Fit:
 
 
 def _reweighted(fit: Fit, work: Work) -> tuple[Array, float]:
-    """The data with standard deviations that their residuals have, by name over all experiments."""
+    """The data with standard deviations that their residuals have, by name over all experiments; what the numbers that
+    were fitted took from the residuals is given back."""
     data, change = work.data.copy(), 0.0
+    taken = sum(not number.bound for number in work.numbers) / max(fit.count, 1)
     groups: dict[str, list[Samples]] = {}
     for samples in work.samples():
         if samples.name in fit.experiments[samples.experiment].estimated:
             groups.setdefault(samples.name, []).append(samples)
     for name, members in groups.items():
         squares = sum(float(((s.predicted - s.measured) ** 2).sum()) for s in members)
-        deviation = np.sqrt(squares / sum(len(s.times) for s in members))
+        deviation = np.sqrt(squares / (sum(len(s.times) for s in members) * max(1.0 - taken, 1e-3)))
         before = float(members[0].deviations[0])
         if not deviation > 1e-12 * before:
             raise SolveError(f"estimate: the model meets every measurement of {name}: their variance is zero.", fit)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from titer.estimation.covariance import Information, information
 from titer.estimation.experiment import Experiment
 from titer.estimation.losses import Loss
+from titer.estimation.resampled.bootstrap import Bootstrap
+from titer.estimation.statistics.covariance import Information, information
 from titer.estimation.work import Number, Work
 from titer.flowsheets.declarations import State
 from titer.flowsheets.flowsheet import Flowsheet
@@ -22,6 +24,13 @@ from titer.numerics.solvers import Status
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
+
+    from titer.estimation.resampled.bootstrap import Replicates
+    from titer.estimation.statistics.diagnostics import Diagnostics
+    from titer.estimation.statistics.identifiability import Estimability
+    from titer.estimation.statistics.profile import Profile
+    from titer.estimation.statistics.selection import LeftOut
 
 Array = np.ndarray
 
@@ -84,7 +93,7 @@ class Fit:
         """What does not hold; empty where all of it does."""
         if not self.status.ok:
             return self.status.value
-        missed = (f"experiment {i + 1}: {c.message}" for i, c in enumerate(self.certificates) if not c.ok)
+        missed = (f"{self.experiments[i].label(i)}: {c.message}" for i, c in enumerate(self.certificates) if not c.ok)
         return next(missed, "")
 
     @property
@@ -198,6 +207,106 @@ class Fit:
             for s in self.work.samples()
         ]
         return pd.concat(frames, ignore_index=True)
+
+    def outliers(self, level: float = 0.95) -> pd.DataFrame:
+        """Measurements whose residual is too large for their noise: experiment, row, time, name, ..., score, limit.
+
+        `level`: how sure one is that a fit without outliers flags none. None is dropped. Raises SpecificationError.
+        """
+        from titer.estimation.data.outliers import outliers_of_fit
+
+        return outliers_of_fit(self, level)
+
+    def estimability(self, collinear: float = 15.0) -> Estimability:
+        """Which numbers these data can tell: a ranking, groups that cannot be told apart, and advice.
+
+        `collinear`: the collinearity index from which a group is called so. Raises SpecificationError.
+        """
+        from titer.estimation.statistics.identifiability import estimability
+
+        return estimability(self, collinear)
+
+    def profile(self, name: str, level: float = 0.95, points: int = 6, experiment: int | None = None) -> Profile:
+        """Profile likelihood of one number: its interval at `level`, even or not, or on which side there is none.
+
+        `experiment` (from 1): whose number, where each experiment has its own. Raises SpecificationError.
+        """
+        from titer.estimation.statistics.profile import profile
+
+        return profile(self, name, level, points, experiment)
+
+    def bootstrap(
+        self,
+        count: int = 200,
+        kind: Bootstrap = Bootstrap.PARAMETRIC,
+        seed: int = 0,
+        folder: str | Path | None = None,
+        jobs: int | None = None,
+        progress: Callable[[str], None] | None = None,
+        around: Mapping[str, float] | None = None,
+    ) -> Replicates:
+        """The fit repeated with resampled data; replicate k depends on `seed` and k only.
+
+        `folder`: keeps every finished replicate, and goes on from there. `jobs`: processes; None: as many as pay.
+        `progress` is told of every replicate. `around`: values the noise is drawn around instead of the fitted ones.
+        Failures are kept, counted and explained. Raises SpecificationError.
+        """
+        from titer.estimation.resampled.bootstrap import bootstrap
+
+        return bootstrap(self, count, kind, seed, folder, jobs, progress, around)
+
+    def leave_one_batch_out(self) -> LeftOut:
+        """How well each experiment is predicted by a fit to all others. Raises SpecificationError."""
+        from titer.estimation.statistics.selection import left_out
+
+        return left_out(self)
+
+    def diagnostics(self, largest: int = 5) -> Diagnostics:
+        """Whether the residuals look like noise: runs, normality, sum of squares, lack of fit; in words too.
+
+        `largest`: how many of the residuals farthest out are shown. Raises SpecificationError.
+        """
+        from titer.estimation.statistics.diagnostics import diagnostics
+
+        return diagnostics(self, largest)
+
+    def bands(
+        self,
+        level: float = 0.95,
+        points: int | Sequence[float] | Array | None = None,
+        names: Sequence[str] | str | None = None,
+    ) -> pd.DataFrame:
+        """Bands along time, by experiment and name: of the prediction (lower, upper) and of a new measurement.
+
+        `points`: None for the grid's, how many evenly spaced, or the times; `names`: those measured, or any of the
+        plant. Raises SpecificationError.
+        """
+        from titer.estimation.statistics.bands import bands
+
+        return bands(self, level, points, names)
+
+    def plot(
+        self,
+        experiments: Sequence[int] | int | None = None,
+        names: Sequence[str] | str | None = None,
+        level: float = 0.95,
+    ) -> Figure:
+        """Data and fit with bands: a row for each measured name, a column for each experiment (from 1)."""
+        from titer.estimation.statistics.pictures import plot_fit
+
+        return plot_fit(self, experiments, names, level)
+
+    def plot_residuals(self) -> Figure:
+        """Weighted residuals over time, and against a normal distribution."""
+        from titer.estimation.statistics.pictures import plot_residuals
+
+        return plot_residuals(self)
+
+    def plot_correlation(self) -> Figure:
+        """Correlations of the numbers that no bound holds."""
+        from titer.estimation.statistics.pictures import plot_correlation
+
+        return plot_correlation(self)
 
     def _framed(self, covariance: Array) -> pd.DataFrame:
         import pandas as pd

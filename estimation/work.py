@@ -16,10 +16,11 @@ from titer.flowsheets.problems.solving import Solved
 from titer.flowsheets.problems.wiring import starts_block
 from titer.flowsheets.terms import AtTimes
 from titer.numerics.reduced import Reduced, reduced
-from titer.numerics.solvers import Manner, Outcome
+from titer.numerics.solvers import Manner, Outcome, Status
 
 Array = np.ndarray
-_AT_BOUND = 1e-6  # of a number's size: so close to a bound that presses, it lies on it
+_AT_BOUND = 1e-3  # of a number's size: so close to a bound that presses, it lies on it
+_PRESSES = 1e-4  # relative change of the objective with the number's size, from which a bound is said to press
 
 
 @dataclass(frozen=True)
@@ -103,11 +104,12 @@ class Work:
 
     def _number(self, number: FreeNumber, experiment: int | None, column: int) -> Number:
         value, pull = float(self.outcome.w[column]), float(self.outcome.bound_multipliers[column])
-        close = _AT_BOUND * max(abs(value), abs(number.guess), 1e-300)
+        size = max(abs(value), abs(number.guess), 1e-300)
+        pressed = abs(pull) * size > _PRESSES * max(1.0, abs(self.outcome.objective))
         bound = ""
-        if value - number.lower <= close and pull < 0.0:
+        if pressed and pull < 0.0 and value - number.lower <= _AT_BOUND * size:
             bound = "lower"
-        elif number.upper - value <= close and pull > 0.0:
+        elif pressed and pull > 0.0 and number.upper - value <= _AT_BOUND * size:
             bound = "upper"
         return Number(number.name, experiment, column, value, number.lower, number.upper, number.log, bound)
 
@@ -166,10 +168,12 @@ class Work:
         for column, value in (held or {}).items():
             start[column] = lower[column] = upper[column] = value
         numbers = self.data if data is None else data
-        outcome = started.engine.solve(start, started.scaling, lower, upper, numbers)
-        if outcome.status.ok:
-            return outcome
-        return started.engine.solve(start, started.scaling, lower, upper, numbers, manner=Manner.FAR)
+        multipliers = (self.outcome.row_multipliers, self.outcome.bound_multipliers)
+        for manner in (Manner.WARM, Manner.NEAR, Manner.FAR):
+            outcome = started.engine.solve(start, started.scaling, lower, upper, numbers, multipliers, manner)
+            if outcome.status.ok or outcome.status in (Status.TIME, Status.INTERRUPTED):
+                break
+        return outcome
 
     def with_solve(self, outcome: Outcome, data: Array | None = None) -> Work:
         """The same program after another solve."""

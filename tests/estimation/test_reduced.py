@@ -54,12 +54,12 @@ def test_intervals_are_those_of_the_normal_distribution_where_the_noise_is_known
     assert upper - lower == pytest.approx(2 * 1.959963985 * error, rel=1e-8)
 
 
-def test_estimated_variances_are_those_of_maximum_likelihood():
+def test_estimated_variances_are_those_of_the_residuals():
     free = {unit.b: Free(1.0, -50.0, 50.0), unit.x: Free(0.0, -50.0, 50.0)}
     data = [Experiment(line(seed).frame, {unit.x: Estimated()}, recipe) for seed in range(2)]
     fit = estimate(plant, data, free, Grid(5), tight)
     gaps = fit.residuals["predicted"] - fit.residuals["measured"]
-    assert fit.residuals["deviation"].unique() == pytest.approx(np.sqrt((gaps**2).mean()), rel=1e-5)
+    assert fit.residuals["deviation"].unique() == pytest.approx(np.sqrt((gaps**2).sum() / (10 - 3)), rel=1e-5)
     assert fit.ok, fit.message
 
 

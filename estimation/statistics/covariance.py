@@ -4,14 +4,16 @@ The objective is J = sum(residual^2) = -2 log likelihood + constant, so that the
 
     2 (d2J/dtheta2)^-1       or, by Gauss and Newton, (F' F)^-1,  F the derivatives of the weighted residuals
 
-The exact one is taken where it is positive definite, and the loss is that of least squares. Numbers that a bound holds
-have no variance: they are left out, and said to be. Source: Bard, Nonlinear Parameter Estimation (1974), chapter 7.
+The exact one is taken where it is positive definite. Of a robust loss rho it is that of M-estimators, A^-1 B A^-1 with
+A half the second derivatives and B = F' diag((r rho'(r^2))^2) F. Numbers that a bound holds have no variance: they are
+left out, and said to be. Source: Bard, Nonlinear Parameter Estimation (1974), ch. 7; Huber, Robust Statistics (1981).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import casadi as ca
 import numpy as np
 
 from titer.estimation.work import Number, Samples, Work
@@ -57,7 +59,22 @@ def information(work: Work) -> Information:
             "Gauss-Newton: the exact second derivatives are not positive definite",
             jacobian.T @ jacobian + priors,
         )
-    return Information(free, samples, jacobian, exact, inverse(best), by)
+    covariance = inverse(best)
+    weights = np.concatenate([np.zeros(0), *(_weights(s) for s in samples)])
+    if not np.array_equal(weights, np.ones(len(weights))):
+        by = f"{by}, of a robust loss"
+        pull = jacobian * (weights * np.concatenate([s.residuals for s in samples]))[:, None]
+        covariance = covariance @ (pull.T @ pull + priors) @ covariance
+    return Information(free, samples, jacobian, exact, covariance, by)
+
+
+def _weights(samples: Samples) -> Array:
+    """The slope of the loss at each square: 1 for least squares."""
+    if samples.loss is None:
+        return np.ones(len(samples.times))
+    square = ca.SX.sym("square")
+    slope = ca.Function("slope", [square], [ca.jacobian(ca.SX(samples.loss.cost(square)), square)])
+    return np.array(slope.map(len(samples.times))(samples.residuals[None, :] ** 2)).ravel()
 
 
 def inverse(matrix: Array) -> Array:
