@@ -25,6 +25,7 @@ from titer.numerics.solvers import Ipopt
 Array = np.ndarray
 Progress = Callable[[str], None]
 _ROUNDS = 50  # of variances and parameters in turn
+_BARRIER = 1e-6  # first barrier parameter: a fit starts inside its bounds, and seldom ends on one
 _SETTLED = 1e-6  # relative change of a standard deviation that is called none
 
 
@@ -57,7 +58,9 @@ def estimate(
     chosen = _free(plant, free)
     experiments = _converted(plant, experiments)
     problem = _problem(plant, experiments, chosen, grid or Grid(), loss)
-    solved = solve(problem, solver or Ipopt(), starts=starts, seed=seed)
+    solver = solver or Ipopt()
+    solver = replace(solver, options={"mu_init": _BARRIER, **solver.options})
+    solved = solve(problem, solver, starts=starts, seed=seed)
     fit = Fit(plant, tuple(experiments), chosen, loss, Work.of(solved))
     if not fit.status.ok:
         raise SolveError(failure_of(solved.solutions[0], "estimate: "), fit)

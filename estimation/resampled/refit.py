@@ -157,7 +157,7 @@ def _warm(engine: Engine) -> Engine:
     """The same program with a barrier that does not push a start away which is nearly the solution: some 5 iterations
     in place of 50."""
     solver = engine.solver
-    return Engine(engine.nlp, replace(solver, options={"mu_init": _BARRIER, **solver.options}))
+    return Engine(engine.nlp, replace(solver, options={**solver.options, "mu_init": _BARRIER}))
 
 
 def _groups(fit: Fit) -> tuple[Group, ...]:
