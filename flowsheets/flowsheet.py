@@ -263,8 +263,8 @@ class Flowsheet:
         do it with Pyomo.DAE on `model.fs.time`, expand Arcs, and call `initialize_flowsheet(model)`. A Recipe gives a
         ConcreteModel with a flowsheet for each phase, `model.phase["react"]`, tied end to start by Constraints.
         Durations are those of the simulation. Long elements undershoot where something is used up: where a bound of
-        zero makes that infeasible, take more of them. Needs IDAES: `pip install titer[idaes]`. Raises SpecificationError
-        for a bad phase, SolveError where it cannot be simulated.
+        zero makes that infeasible, take more of them. Needs IDAES: `pip install titer[idaes]`. Raises
+        SpecificationError for a bad phase, SolveError where it cannot be simulated.
         """
         from titer.flowsheets.pyomo.idaes.installed import check_idaes
 
