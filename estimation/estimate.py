@@ -10,6 +10,7 @@ import numpy as np
 from titer.estimation.experiment import Experiment
 from titer.estimation.fit import Fit
 from titer.estimation.losses import Loss
+from titer.estimation.statistics.covariance import taken
 from titer.estimation.work import Samples, Work
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.names import elements_of
@@ -47,8 +48,9 @@ def estimate(
     decided; with `each=True` every experiment has a value of its own, as it has of an initial state that is free.
     `grid`: its elements end at every sample; where it is left open it is refined until replays agree. `loss`: what a
     weighted square counts (`Huber(2.0)`, `Cauchy(3.0)`), for data with outliers. Where the noise of a name is
-    `Estimated()`, its standard deviation is that of its residuals (with n - p in place of n), in turn with the
-    parameters.
+    `Estimated()`, its standard deviation is that of its residuals (with n - p in place of n, p without what priors
+    know), in turn with the parameters; under a `loss` too it is that of all, so that outliers widen it: state the
+    noise there.
     `starts`, `seed`: as in `optimize`. `progress` is told of rounds.
 
     Look at `ok` and `message` of the fit: a solved fit on too coarse a mesh is no fit. Raises SpecificationError before
@@ -89,7 +91,7 @@ def _problem(
 
 
 def _check_enough(experiments: Sequence[Experiment], plant: Flowsheet, free: Mapping[str, Free]) -> None:
-    """There are at least as many data as numbers that nothing else is known of."""
+    """There are at least as many data as numbers that nothing else is known of, more where noise is estimated."""
     data = sum(experiment.count for experiment in experiments)
     wanted = 0
     for name, value in free.items():
@@ -99,6 +101,11 @@ def _check_enough(experiments: Sequence[Experiment], plant: Flowsheet, free: Map
         raise SpecificationError(
             f"estimate: {data} measurements cannot determine {wanted} free numbers.\n"
             f"  Free fewer, measure more, or give priors: Free(..., prior=(mean, deviation))."
+        )
+    if data == wanted and any(experiment.estimated for experiment in experiments):
+        raise SpecificationError(
+            f"estimate: {data} measurements for {wanted} free numbers leave nothing to estimate the noise from.\n"
+            f"  Free fewer, measure more, or give the noise as a number."
         )
 
 
@@ -122,14 +129,14 @@ def _reweighted(fit: Fit, work: Work) -> tuple[Array, float]:
     """The data with standard deviations that their residuals have, by name over all experiments; what the numbers that
     were fitted took from the residuals is given back."""
     data, change = work.data.copy(), 0.0
-    taken = sum(not number.bound for number in work.numbers) / max(fit.count, 1)
+    spent = float(taken(work).sum()) / max(fit.count, 1)
     groups: dict[str, list[Samples]] = {}
     for samples in work.samples():
         if samples.name in fit.experiments[samples.experiment].estimated:
             groups.setdefault(samples.name, []).append(samples)
     for name, members in groups.items():
         squares = sum(float(((s.predicted - s.measured) ** 2).sum()) for s in members)
-        deviation = np.sqrt(squares / (sum(len(s.times) for s in members) * max(1.0 - taken, 1e-3)))
+        deviation = np.sqrt(squares / (sum(len(s.times) for s in members) * max(1.0 - spent, 1e-3)))
         before = float(members[0].deviations[0])
         if not deviation > 1e-12 * before:
             raise SolveError(f"estimate: the model meets every measurement of {name}: their variance is zero.", fit)

@@ -13,7 +13,7 @@ import numpy as np
 from titer.estimation.experiment import Experiment
 from titer.estimation.losses import Loss
 from titer.estimation.resampled.bootstrap import Bootstrap
-from titer.estimation.statistics.covariance import Information, information
+from titer.estimation.statistics.covariance import Information, information, taken
 from titer.estimation.work import Number, Work
 from titer.flowsheets.declarations import State
 from titer.flowsheets.flowsheet import Flowsheet
@@ -163,7 +163,7 @@ class Fit:
             raise SpecificationError(f"level must be a number between 0 and 1, such as 0.95, got {level!r}.")
         share = 0.5 * (1.0 + level)
         if any(experiment.estimated for experiment in self.experiments):
-            return float(t.ppf(share, max(self.freedom, 1)))
+            return float(t.ppf(share, max(self.count - float(taken(self.work).sum()), 1.0)))
         return float(norm.ppf(share))
 
     def table(self, level: float = 0.95) -> pd.DataFrame:

@@ -122,7 +122,8 @@ def bootstrap(
 
     Replicates that fail are kept, counted and explained. Standard deviations that were estimated are estimated in each
     replicate; others keep the numbers that the fit used. Priors are not drawn again: with them, the scatter is that of
-    the estimate, less than the uncertainty in `fit.covariance`.
+    the estimate, less than the uncertainty in `fit.covariance`. By batch, what an experiment has for itself moves with
+    the shared numbers only, as its data are drawn as they are: its scatter is no standard error.
     Raises SpecificationError for a fit that was not solved, data that cannot be resampled, and a folder of another fit.
     """
     from titer.estimation.resampled.replicates import carried_out

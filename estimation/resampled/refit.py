@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import casadi as ca
 import numpy as np
 
+from titer.estimation.statistics.covariance import taken
 from titer.numerics.program import Scaling
 from titer.numerics.solvers import Engine, Manner, Outcome, Status
 
@@ -51,7 +52,8 @@ class Group:
 class Refit:
     """The program of a fit with its solution: columns `w`, data, and where the decided numbers (k) stand.
 
-    `owners` (k,): the experiment that has a number for itself, -1 where all share it; `loose` (k,): no bound holds it.
+    `owners` (k,): the experiment that has a number for itself, -1 where all share it; `taken` (k,): degrees of
+    freedom that it takes.
     """
 
     engine: Engine
@@ -63,7 +65,7 @@ class Refit:
     groups: tuple[Group, ...]
     columns: Array
     owners: Array
-    loose: Array
+    taken: Array
 
     @staticmethod
     def of(fit: Fit) -> Refit:
@@ -81,7 +83,7 @@ class Refit:
             groups=_groups(fit),
             columns=np.array([n.column for n in work.numbers], dtype=int),
             owners=np.array([-1 if n.experiment is None else n.experiment for n in work.numbers], dtype=int),
-            loose=np.array([not n.bound for n in work.numbers], dtype=bool),
+            taken=taken(work),
         )
 
     def predicted(self, w: Array | None = None) -> list[Array]:
@@ -122,8 +124,9 @@ class Refit:
 
     def _reweighted(self, data: Array, w: Array, weights: Array, factors: Array) -> bool:
         """Put the standard deviations that the residuals have into the data, as `estimate` does; whether one moved."""
-        fitted = self.loose & ((self.owners < 0) | (weights[self.owners] > 0.0))
-        left = 1.0 - fitted.sum() / max(sum(weights[g.experiment] * g.data.shape[1] for g in self.groups), 1.0)
+        fitted = (self.owners < 0) | (weights[self.owners] > 0.0)
+        measured = sum(weights[g.experiment] * g.data.shape[1] for g in self.groups)
+        left = 1.0 - self.taken[fitted].sum() / max(measured, 1.0)
         members: dict[str, list[Group]] = {}
         for group in self.groups:
             if group.estimated:

@@ -53,19 +53,32 @@ def information(work: Work) -> Information:
     jacobian = np.concatenate([np.zeros((0, k)), *rows])
     exact = 0.5 * seen.hessian[:k, :k]
     priors = _priors(work, free)
+    weights = np.concatenate([np.zeros(0), *(_weights(s) for s in samples)])
     by, best = "exact second derivatives", exact
     if not _definite(exact):
         by, best = (
             "Gauss-Newton: the exact second derivatives are not positive definite",
-            jacobian.T @ jacobian + priors,
+            jacobian.T @ (weights[:, None] * jacobian) + priors,
         )
     covariance = inverse(best)
-    weights = np.concatenate([np.zeros(0), *(_weights(s) for s in samples)])
     if not np.array_equal(weights, np.ones(len(weights))):
         by = f"{by}, of a robust loss"
         pull = jacobian * (weights * np.concatenate([s.residuals for s in samples]))[:, None]
         covariance = covariance @ (pull.T @ pull + priors) @ covariance
     return Information(free, samples, jacobian, exact, covariance, by)
+
+
+def taken(work: Work) -> Array:
+    """Degrees of freedom that each decided number (k,) takes from the residuals: 1, less the share that its prior
+    knows of it; none where a bound holds it. Their sum is the trace of the hat matrix."""
+    found = np.array([0.0 if n.bound else 1.0 for n in work.numbers])
+    free = tuple(n for n in work.numbers if not n.bound)
+    priors = np.diag(_priors(work, free))
+    if priors.any():
+        variances = np.diag(inverse(information(work).gauss_newton + np.diag(priors)))
+        known = np.multiply(priors, variances, out=np.zeros(len(free)), where=priors > 0.0)
+        found[found > 0.0] = 1.0 - np.clip(np.nan_to_num(known), 0.0, 1.0)
+    return found
 
 
 def _weights(samples: Samples) -> Array:

@@ -180,7 +180,7 @@ def _chi2(fit: Fit) -> Significance | None:
     """The objective as a chi-square, with priors as measurements of numbers; two-sided."""
     from scipy.stats import chi2
 
-    priors = sum(fit.free[n.name].prior is not None for n in fit.information.numbers)
+    priors = sum(fit.free[n.name].prior is not None for n in fit.numbers)
     freedom = fit.freedom + priors
     if fit.loss is not None or freedom < 1 or any(e.estimated for e in fit.experiments):
         return None

@@ -2,9 +2,10 @@
 
 With J the objective, -2 log likelihood + constant, the profile is J(a) = min over all other numbers with theta = a, and
 the interval is where J(a) <= J_min + c: c a quantile of chi2 with one degree of freedom where the noise is known, of F
-where standard deviations were estimated. It is followed in r = +-sqrt(J - J_min), which is a straight line where the
-problem is linear: steps are those that should raise r by a share of sqrt(c), started from the tangent of the solution,
-and the end is found by Newton's method with the exact slope of J, the multiplier of the held number.
+where standard deviations were estimated; of a robust loss times A^-1 B A^-1 / A^-1 of `covariance`, as J is no
+likelihood then (Kent, Biometrika 69 (1982) 19). It is followed in r = +-sqrt(J - J_min), which is a straight line
+where the problem is linear: steps are those that should raise r by a share of sqrt(c), started from the tangent of the
+solution, and the end is found by Newton's method with the exact slope of J, the multiplier of the held number.
 Sources: Venzon & Moolgavkar, Appl. Statist. 37 (1988) 87; Bates & Watts, Nonlinear Regression Analysis (1988),
 chapter 6; Raue et al., Bioinformatics 25 (2009) 1923.
 """
@@ -121,6 +122,8 @@ def profile(fit: Fit, name: str, level: float = 0.95, points: int = 6, experimen
         raise SpecificationError(f"profile: points must be a whole number of at least 1, got {points!r}.")
     threshold = fit.quantile(level) ** 2
     path = _Path(fit.work, number, threshold, points)
+    if fit.loss is not None and not number.bound:
+        path.threshold = threshold = threshold * _adjustment(fit, path)
     down, up = path.side(-1.0), path.side(1.0)
     return Profile(
         label=number.label,
@@ -302,6 +305,13 @@ class _Path:
             f"not known: beyond {self.value(here.at):.6g} it could not be solved; there the objective has risen by "
             f"{here.r**2:.3g}, of {self.threshold:.3g}"
         )
+
+
+def _adjustment(fit: Fit, path: _Path) -> float:
+    """The variance of an M-estimator over that of a likelihood with the same curvature; 1 where there is neither."""
+    error = float(fit.standard_errors[path.number.label]) / (path.number.value if path.log else 1.0)
+    ratio = (error * path.start.slope) ** 2
+    return ratio if np.isfinite(ratio) and ratio > 0.0 else 1.0
 
 
 def _solve(matrix: Array, right: Array) -> Array:

@@ -136,7 +136,8 @@ class LeftOut:
     `table`: a row for each experiment and name: count, `bias` (mean of predicted less measured), `rms`, the same of the
     fit to all (`rms fitted`), `weighted rms` (in standard deviations). `by_name`: over all experiments, with `Q2` = 1 -
     sum of squares / that about the mean. `residuals`: every measurement. `values`: shared numbers without each
-    experiment. `failed`: status of fits that failed. `doubts`: numbers that one experiment alone determines.
+    experiment. `failed`: status of fits that failed. `doubts`: numbers that one experiment alone determines,
+    or has for itself without a prior.
     """
 
     table: pd.DataFrame
@@ -235,13 +236,18 @@ def _summary(residuals: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def _doubts(fit: Fit) -> tuple[str, ...]:
-    """Shared numbers that are not determined any more when an experiment is left out."""
+    """Shared numbers that are not determined any more when an experiment is left out, and what is only guessed then."""
     seen = fit.information
     owner = np.repeat([s.experiment for s in seen.samples], [len(s.times) for s in seen.samples])
     priors = [fit.free[n.name].prior for n in seen.numbers]
     known = np.diag([0.0 if prior is None else prior[1] ** -2 for prior in priors])
     whole = np.diag(inverse(seen.gauss_newton + known))
-    found = []
+    own = dict.fromkeys(n.name for n in fit.numbers if n.experiment is not None and fit.free[n.name].prior is None)
+    guesses = {n.name: n.guess for n in fit.work.solved.started.assembled.numbers}
+    found = [
+        f"{name} of an experiment that is left out is not known: its prediction has the guess {guesses[name]:.4g}"
+        for name in own
+    ]
     for r, experiment in enumerate(fit.experiments):
         rest = seen.jacobian[owner != r]
         left = [k for k, n in enumerate(seen.numbers) if n.experiment != r]

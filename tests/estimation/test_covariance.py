@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t as t_distribution
 
-from titer.estimation import Experiment, estimate
+from titer.estimation import Cauchy, Estimated, Experiment, estimate
+from titer.estimation.resampled.refit import Refit
+from titer.estimation.statistics import covariance as module
 from titer.flowsheets import Equations, Expression, Flowsheet, Free, Parameter, Phase, Recipe, State, Unit
 from titer.flowsheets.units import BatchReactor
 from titer.numerics import Grid, Ipopt
@@ -187,3 +190,41 @@ def test_intervals_of_95_percent_hold_the_truth_in_92_to_98_percent_of_200_data_
     share = covered / 200
     assert (share >= 0.92).all()
     assert (share <= 0.98).all()
+
+
+def test_an_estimated_deviation_with_priors_counts_only_what_they_do_not_know():
+    """Against a line solved by hand: deviation^2 = squares / (n - trace of the hat matrix), t of as many degrees."""
+    unit, t = Two("two"), np.array([1.0, 3.0])
+    rng = np.random.default_rng(4)
+    measured = [2.0 * t + rng.normal(scale=0.3, size=2) for _ in range(4)]
+    data = [
+        Experiment(pd.DataFrame({unit.x: y}, index=t), {unit.x: Estimated()}, Recipe(Phase("run", 3.0)))
+        for y in measured
+    ]
+    free = {unit.a: Free(2.0, -50.0, 50.0, prior=(2.0, 0.05)), unit.x: Free(0.0, -50.0, 50.0, prior=(0.0, 0.1))}
+    fit = estimate(Flowsheet(unit, time="h"), data, free, Grid(3), TIGHT, starts=1)
+    design = np.column_stack([np.tile(t, 4), np.kron(np.eye(4), np.ones((2, 1)))])
+    y, known, mean = np.concatenate(measured), np.diag([0.05**-2] + 4 * [0.1**-2]), np.array([2.0] + 4 * [0.0])
+    variance = 0.1
+    for _ in range(300):
+        covariance = np.linalg.inv(design.T @ design / variance + known)
+        values = covariance @ (design.T @ y / variance + known @ mean)
+        freedom = 8 - np.trace(covariance @ design.T @ design) / variance
+        variance = ((y - design @ values) ** 2).sum() / freedom
+    assert fit.residuals["deviation"].iloc[0] == pytest.approx(np.sqrt(variance), rel=1e-4)
+    assert fit.standard_errors.iloc[0] == pytest.approx(np.sqrt(covariance[0, 0]), rel=1e-3)
+    assert fit.quantile(0.95) == pytest.approx(t_distribution.ppf(0.975, freedom), rel=1e-3)
+    refit = Refit.of(fit)
+    assert refit.repeated().w[refit.columns] == pytest.approx([n.value for n in fit.numbers], rel=1e-3, abs=1e-4)
+
+
+def test_without_exact_second_derivatives_a_robust_loss_has_its_weights_in_both_parts(monkeypatch):
+    monkeypatch.setattr(module, "_definite", lambda matrix: False)
+    unit, t = Two("two"), np.arange(1.0, 7.0)
+    y = 2.0 * t + np.array([0.1, -0.3, 0.2, 4.0, -0.2, 0.3])
+    data = Experiment(pd.DataFrame({unit.x: y}, index=t), {unit.x: 0.3}, Recipe(Phase("run", 6.0)))
+    fit = estimate(Flowsheet(unit, time="h"), [data], [unit.a], Grid(3), TIGHT, loss=Cauchy(2.0), starts=1)
+    residuals = (fit.values[unit.a] * t - y) / 0.3
+    weights, slopes = 1.0 / (1.0 + residuals**2 / 4.0), t / 0.3
+    expected = (weights**2 * residuals**2 * slopes**2).sum() / (weights * slopes**2).sum() ** 2
+    assert fit.covariance.iloc[0, 0] == pytest.approx(expected, rel=1e-6)

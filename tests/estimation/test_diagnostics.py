@@ -69,6 +69,15 @@ def test_a_prior_counts_as_a_measurement():
     assert fit.diagnostics().chi2.freedom == (len(times),)
 
 
+def test_a_prior_of_a_number_that_a_bound_holds_counts_too():
+    free = {line.b: Free(1.0, -50.0, 1.5, prior=(1.6, 0.1))}
+    fit = fitted(noisy() - 0.7, free=free)
+    errors = (1.5 * times - noisy() + 0.7) / 0.3
+    found = fit.diagnostics().chi2
+    assert found.statistic == pytest.approx((errors**2).sum() + 1.0, rel=1e-4)
+    assert found.freedom == (len(times) + 1,)
+
+
 def test_a_curve_fitted_by_a_line_has_too_few_runs():
     found = fitted(2.0 * times + 0.1 * (times - 5.0) ** 2 + 0.05 * noisy(seed=3)).diagnostics()
     row = found.table.iloc[0]

@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import chi2, f, t
 
-from titer.estimation import Estimated, Experiment, estimate
+from titer.estimation import Estimated, Experiment, Huber, estimate
 from titer.flowsheets import Equations, Flowsheet, Free, Parameter, Phase, Recipe, State, Unit
 from titer.numerics import Grid, Ipopt, SpecificationError
 
@@ -178,6 +178,20 @@ def test_estimated_noise_has_the_threshold_of_f():
     assert profile.threshold == pytest.approx(f.ppf(0.9, 1, fit.freedom), rel=1e-9)
     assert profile.threshold == pytest.approx(t.ppf(0.95, fit.freedom) ** 2, rel=1e-9)
     assert (profile.lower, profile.upper) == pytest.approx(profile.linear, rel=1e-4)
+
+
+@pytest.mark.parametrize("log", [False, True], ids=["plain", "log"])
+def test_of_a_robust_loss_the_interval_is_that_of_the_m_estimator_where_the_profile_is_a_parabola(log):
+    """Noise stated three times too large: so does the likelihood's own curvature, not the scatter of the residuals."""
+    many = np.linspace(0.5, 10.0, 20)
+    frame = pd.DataFrame({line.x: 2.0 * many + 0.3 * np.random.default_rng(5).normal(size=20)}, index=many)
+    data = [Experiment(frame, {line.x: 0.9}, recipe)]
+    free = {line.b: Free(1.0, 0.01, 50.0, log=log)}
+    fit = estimate(Flowsheet(line, time="h"), data, free, Grid(5), tight, loss=Huber(3.0))
+    profile = fit.profile(line.b)
+    assert profile.threshold < 0.5 * THRESHOLD
+    reach = np.subtract(profile.linear, profile.value)
+    assert (profile.lower - profile.value, profile.upper - profile.value) == pytest.approx(tuple(reach), rel=2e-2)
 
 
 def test_numbers_of_each_experiment_have_profiles_of_their_own():

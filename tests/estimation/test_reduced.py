@@ -63,6 +63,13 @@ def test_estimated_variances_are_those_of_the_residuals():
     assert fit.ok, fit.message
 
 
+def test_as_many_numbers_as_data_leave_no_noise_to_estimate():
+    free = {unit.b: Free(1.0, -50.0, 50.0), unit.x: Free(0.0, -50.0, 50.0)}
+    data = Experiment(line().frame.iloc[:2], {unit.x: Estimated()}, recipe)
+    with pytest.raises(SpecificationError, match="2 measurements for 2 free numbers leave nothing"):
+        estimate(plant, [data], free, Grid(5), tight)
+
+
 def test_a_number_of_each_experiment_is_fitted_by_itself():
     data = [line(0), line(1)]
     together = estimate(plant, data, {unit.b: Free(1.0, -50.0, 50.0, each=True)}, Grid(5), tight)

@@ -196,6 +196,7 @@ def test_a_number_that_one_batch_alone_determines_is_named():
     short = Experiment(pd.DataFrame({unit.x: [0.1]}, index=[0.0]), {unit.x: 0.3}, recipe)
     fit = estimate(plant, [experiment(), short], {**straight, unit.x: Free(0.0, -9.0, 9.0)}, Grid(5), tight)
     assert fit.leave_one_batch_out().doubts == (
+        "p.x of an experiment that is left out is not known: its prediction has the guess 0",
         "p.b is not determined without experiment 1: its prediction is no test of it",
     )
 
