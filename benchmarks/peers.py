@@ -40,7 +40,7 @@ class Timed:
 
 
 def pyomo_dae(elements: int, pieces: int | None = None, degree: int = 3) -> Timed:
-    """Solve by Pyomo.DAE: Radau collocation, then the same IPOPT through the route of titer.flowsheets.pyomo.nl.
+    """Solve by Pyomo.DAE: Radau collocation, then the same IPOPT through the route of titer.flowsheets.pyomo.solver.nl.
 
     With one piece an element the control is reduced to one collocation point, Pyomo's own way; with fewer
     it is tied to one variable a piece. `transcribe` covers discretization and writing, `create` the reading
@@ -49,7 +49,7 @@ def pyomo_dae(elements: int, pieces: int | None = None, degree: int = 3) -> Time
     import pyomo.dae as dae
     import pyomo.environ as pyo
 
-    from titer.flowsheets.pyomo.nl import solve_pyomo
+    from titer.flowsheets.pyomo.solver.nl import solve_pyomo
 
     started = perf_counter()
     pieces = checked(elements, pieces)

@@ -8,9 +8,15 @@ from titer.cases.case import Case
 from titer.numerics.errors import DeclarationError, SpecificationError, unknown
 
 CATALOG = {
+    "abc": "titer.cases.abc",
+    "batch_kinetics": "titer.cases.batch_kinetics",
     "batch_reactor": "titer.cases.batch_reactor",
+    "citrate_fit": "titer.cases.citrate_fit",
     "exotherm": "titer.cases.exotherm",
     "fedbatch_multistart": "titer.cases.fedbatch_multistart",
+    "gas_oil": "titer.cases.gas_oil",
+    "nitric_oxide": "titer.cases.nitric_oxide",
+    "pinene": "titer.cases.pinene",
     "reactor_pareto": "titer.cases.reactor_pareto",
     "semibatch_safety": "titer.cases.semibatch_safety",
     "temperature_benchmark": "titer.cases.temperature_benchmark",
