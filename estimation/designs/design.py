@@ -199,7 +199,7 @@ def _first(planning: Planning) -> Plan:
 
 def _informations(planning: Planning, plan: Plan) -> list[Array]:
     """The information of each batch at the believed values. Raises LostError."""
-    return [sum(x.information for x in own) for own in planning.seen(plan, 0)]
+    return [np.asarray(sum(x.information for x in own)) for own in planning.seen(plan, 0)]
 
 
 def _prospects(known: Unknowns, proposals: Sequence[Proposal], grid: Grid | None) -> list[Prospect]:

@@ -123,7 +123,7 @@ class Planning:
         """The criterion, its logarithm averaged over the scenarios, of batches simulated anew. Raises LostError."""
         self.courses.clear()
         logs = [
-            np.log(self.aim.value([sum(x.information for x in own) for own in self.seen(plan, s)]))
+            np.log(self.aim.value([np.asarray(sum(x.information for x in own)) for own in self.seen(plan, s)]))
             for s in range(len(self.scenarios))
         ]
         return float(np.exp(np.mean(logs)))
@@ -136,7 +136,7 @@ class Planning:
                   for b, p in enumerate(self.prospects)]  # fmt: skip
         for s in range(len(self.scenarios)):
             seen = self.seen(plan, s)
-            value, weights = self.aim.smooth([sum(x.information for x in own) for own in seen], power)
+            value, weights = self.aim.smooth([np.asarray(sum(x.information for x in own)) for own in seen], power)
             total += share * value
             for b, prospect in enumerate(self.prospects):
                 by_decision, by_time = pull(prospect, self.course(s, b, plan.decided[b]), seen[b], weights[b])
@@ -182,7 +182,8 @@ class _Exchange:
         self.slots: list[tuple[int, int, Array]] = []  # batch, group, candidates
         self.tables: dict[tuple[int, int], list[Array]] = {}  # information of each candidate, by scenario
         self.sums: list[list[Array]] = [
-            [sum(x.information for x in own) for own in planning.seen(plan, s)] for s in range(len(planning.scenarios))
+            [np.asarray(sum(x.information for x in own)) for own in planning.seen(plan, s)]
+            for s in range(len(planning.scenarios))
         ]
         for b, prospect in enumerate(planning.prospects):
             first, last = planning.window(b, plan.decided[b])

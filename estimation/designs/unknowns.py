@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -123,7 +123,7 @@ class Unknowns:
             for number, value in zip(prospect.numbers, prospect.first[prospect.theta], strict=True):
                 values[f"{number.name}, experiment {b + 1}"] = float(value)
         labels = matrices[0].index
-        rows = {"value": [values[label] for label in labels]}
+        rows: dict[str, list[Any]] = {"value": [values[label] for label in labels]}
         rows["unit"] = [self.plant.measures[label.split(", experiment ")[0]].label for label in labels]
         for key, matrix in zip(("known", "as proposed", "as decided"), matrices, strict=True):
             errors = np.sqrt(np.diag(inverse(matrix.to_numpy())))

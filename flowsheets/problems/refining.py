@@ -50,7 +50,8 @@ def split_grid(started: Started) -> Grid:
     """The same mesh with the elements halved in which a physical domain holds the decisions: an element that a
     depletion crosses undershoots, and a shorter one less."""
     assembled = started.assembled
-    grid, elements = assembled.problem.grid, {}
+    grid = assembled.problem.grid
+    elements: dict[str, Array] = {}
     where = [(g.phase, float(tau)) for g in assembled.nlp.labels for tau in g.tau]
     for placements in assembled.runs:
         for placement in placements:

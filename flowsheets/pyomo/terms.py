@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import casadi as ca
@@ -89,8 +89,9 @@ def _expected(run: Any, first: bool) -> Any:
     measures = moments_of(next(iter(run.phase.values()))).plan.measures
     cost: Any = 0.0
     for name, variable in decisions(run):
-        if numbers[name].prior is not None and (first or numbers[name].each):
-            mean, deviation = numbers[name].prior
+        prior = numbers[name].prior
+        if prior is not None and (first or numbers[name].each):
+            mean, deviation = prior
             cost += ((plain(Symbol(variable, measures[name], PYOMO), measures[name]) - mean) / deviation) ** 2
     return cost
 
@@ -154,8 +155,13 @@ def _squares(block: Any, placed: Placed) -> Any:
     for time, measured, deviation in zip(*(c.tolist() for c in columns), strict=True):
         nearest = float(positions[np.abs(positions - (time - clock) / duration).argmin()])
         square = ((plain(_value(block, placed, nearest), placed.measure) - measured) / deviation) ** 2
-        squares += square if loss is None else written(loss, lambda argument, k, square=square: square)
+        squares += square if loss is None else written(loss, _always(square))
     return squares
+
+
+def _always(value: Any) -> Callable[[int, int], Any]:
+    """What a function of one argument is given."""
+    return lambda argument, k: value
 
 
 def _fixed_clock(here: Moments) -> float:

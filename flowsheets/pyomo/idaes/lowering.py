@@ -25,7 +25,11 @@ from titer.flowsheets.problems.problem import Problem, Run
 from titer.flowsheets.pyomo.arrays import carried, declared, options
 from titer.flowsheets.pyomo.idaes.moments import FlowsheetMoments
 from titer.flowsheets.pyomo.idaes.start import initialize_flowsheet
-from titer.flowsheets.pyomo.idaes.unit import NominalScaler, PlantFlowsheet, UnitOperation
+from titer.flowsheets.pyomo.idaes.unit import (  # type: ignore[attr-defined]  # IDAES makes two of them
+    NominalScaler,
+    PlantFlowsheet,
+    UnitOperation,
+)
 from titer.flowsheets.pyomo.links import link_states
 from titer.flowsheets.pyomo.model import collocate, collocated, plans_of
 from titer.flowsheets.pyomo.moments import PhasePlan, Place, moments_of

@@ -30,7 +30,7 @@ def initialize_flowsheet(model: Any, solution: Solution | None = None) -> None:
         raise SpecificationError(f"initialize_flowsheet: {model.name} holds no flowsheet of to_idaes.")
     results = {p.name: p for p in solution.phases} if solution is not None else {}
     for flowsheet in flowsheets:
-        here = moments_of(flowsheet)
+        here: Any = moments_of(flowsheet)
         name = here.plan.operation.name
         if solution is not None and name not in results:
             raise SpecificationError(f"initialize_flowsheet: the solution has no phase {name!r}, but {[*results]}.")
