@@ -16,7 +16,6 @@ from itertools import pairwise
 
 import casadi as ca
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from titer.numerics.dae import Array, Dae, Variable, sizes_of
 from titer.numerics.errors import FlowsheetError
@@ -233,6 +232,8 @@ def _assigned(work: _Work, depth: int, rows: Sequence[int], columns: Sequence[in
     cost = np.full(slope.shape, 1e6)
     for i, j in zip(*slope.sparsity().get_triplet(), strict=True):
         cost[i, j] = 0.0 if slope[i, j].is_constant() else 1.0
+    from scipy.optimize import linear_sum_assignment
+
     return [int(i) for i in linear_sum_assignment(cost.T)[1]]
 
 

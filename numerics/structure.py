@@ -12,8 +12,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components, maximum_bipartite_matching
 
 from titer.numerics.dae import Array
 
@@ -70,6 +68,9 @@ def matching(pattern: Array) -> Array:
     """The variable assigned to each equation (equations,), -1 where none is left: as many as can be."""
     if not pattern.size:
         return np.full(len(pattern), -1)
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import maximum_bipartite_matching
+
     return np.asarray(maximum_bipartite_matching(csr_array(pattern.astype(np.int8)), perm_type="column"), dtype=int)
 
 
@@ -116,9 +117,11 @@ def _blocks(pattern: Array, variable_of: Array, rows: Sequence[int]) -> tuple[Pa
     """Irreducible square blocks among `rows` and their variables, each behind those whose variables it needs."""
     if not rows:
         return ()
-    needs = pattern[
-        np.ix_(np.asarray(rows), variable_of[rows])
-    ]  # equation i needs the variable that equation k determines
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    # equation i needs the variable that equation k determines
+    needs = pattern[np.ix_(np.asarray(rows), variable_of[rows])]
     count, label = connected_components(csr_array(needs.astype(np.int8)), directed=True, connection="strong")
     between = [set[int]() for _ in range(count)]
     for i, k in zip(*np.nonzero(needs), strict=True):
@@ -155,6 +158,9 @@ def _components(pattern: Array, part: Part) -> list[Part]:
         return []
     graph = np.zeros((n + len(columns), n + len(columns)), dtype=np.int8)
     graph[:n, n:] = pattern[np.ix_(rows, columns)]
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
     count, label = connected_components(csr_array(graph), directed=False)
     return [
         (
