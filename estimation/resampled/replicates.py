@@ -199,7 +199,7 @@ def _check_same(folder: Path, found: Mapping[str, Any], mark: Mapping[str, Any])
 
 def _mark(plan: Plan, fit: Fit, reference: Array) -> dict[str, Any]:
     """What a folder belongs to. Fitted numbers and what follows from them stand beside the hash, not in it: they are
-    the same from one session to the next but for rounding."""
+    the same from one process to the next but for rounding."""
     told = hashlib.sha256()
     for group in plan.refit.groups:
         told.update(f"{group.experiment} {group.name} {group.estimated}".encode())
