@@ -52,7 +52,8 @@ def draw_optimum(optimum: Optimum, allowed: float) -> Figure:
     right.hist(optimum.careful_impurities, bins, histtype="step", color="black", linestyle="--", label="careful plan")
     right.axvline(allowed, color="black", linewidth=1.0, linestyle=":", label="limit")
     right.set(xlabel="C at the end [mol/L]", ylabel="samples", title="What the plans would end with")
-    right.legend(fontsize=9)
+    right.margins(y=0.35)
+    right.legend(fontsize=9, loc="upper right")
     for ax in (left, right):
         plain(ax)
     return figure

@@ -94,13 +94,14 @@ def citrate_fit(progress: Progress, *, quick: bool = False, data: str = "", seed
     whole = None if quick else told(held, list(given.states))
     if whole is not None:
         progress(f"all 18 to all states: V_evap {whole.evaporation:.2g} L/h, ranked {whole.place} of {len(ALL)}")
+    source = "measured" if given.real else "generated"
     return Outcome(
         (*claims(found, table), *(claims_of_real(whole) if whole is not None and given.real else ())),
         facts={"batches": given.said, "values": fit.values, "left_out": table.to_dict("records")},
         figures={
             **{
                 label.replace(" ", "_"): partial(
-                    pictures.draw_left_out, name, label, (plant, held), experiments, left["robust"].values
+                    pictures.draw_left_out, name, label, (plant, held), experiments, left["robust"].values, source
                 )
                 for name, label in SHOWN.items()
             },

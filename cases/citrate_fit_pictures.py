@@ -22,8 +22,11 @@ def draw_left_out(
     plants: tuple[Flowsheet, Flowsheet],
     experiments: list[Experiment],
     values: Mapping[str, Mapping[str, float]],
+    source: str,
 ) -> Figure:
-    """A variable in each batch: measured, by the published mechanism, and by the re-fit that has not seen the batch.
+    """A variable in each batch: its data, the published mechanism, and the re-fit that has not seen the batch.
+
+    `source`: whether the data were measured or generated.
 
     `plants`: the published one, and that of the re-fit; `values`: re-fitted without each batch.
     """
@@ -39,7 +42,7 @@ def draw_left_out(
         for plant, look in runs:
             run = simulate(plant.with_values(experiment.start), experiment.recipe, inputs=experiment.inputs)
             ax.plot(run[name].index, run[name], **look)
-        ax.plot(experiment.frame[name], "o", color="black", markersize=3, label="measured")
+        ax.plot(experiment.frame[name], "o", color="black", markersize=3, label=source)
         ax.set_title(experiment.name, fontsize="medium")
         ax.set_xlabel("time [h]")
         plain(ax)

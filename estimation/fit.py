@@ -308,6 +308,17 @@ class Fit:
 
         return plot_correlation(self)
 
+    def __repr__(self) -> str:
+        doubt = f"; {self.message.splitlines()[0]}" if self.message else ""
+        count = sum(len(s.times) for s in self.work.samples())
+        return (
+            f"<fit: {self.status.name.lower()}, {len(self.numbers)} numbers, {count} measurements, "
+            f"objective {self.objective:.6g}{doubt}>"
+        )
+
+    def __str__(self) -> str:
+        return f"{self!r}\n{self.table().to_string()}" if self.status.ok else repr(self)
+
     def _framed(self, covariance: Array) -> pd.DataFrame:
         import pandas as pd
 

@@ -20,7 +20,6 @@ Array = np.ndarray
 _CANDIDATES = 61  # times among which samples are exchanged
 _SWEEPS = 10
 _BETTER = 1e-9  # of a logarithm
-_LOST = 1e3  # what decisions with which a batch does not run cost
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,7 +52,8 @@ def plot_fit(
         axes[0, j].set_title(f"experiment {r}" if len(fit.experiments) > 1 else "", fontsize="medium")
         axes[-1, j].set_xlabel(f"time [{fit.plant.time}]")
     handles, labels = _handles(axes.ravel())
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize="small", frameon=False)
+    across = 4 if len(chosen) > 1 else 2
+    figure.legend(handles, labels, loc="outside lower center", ncols=across, fontsize="small", frameon=False)
     return figure
 
 

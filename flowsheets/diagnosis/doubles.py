@@ -11,7 +11,6 @@ from titer.flowsheets.diagnosis.examined import Examined
 from titer.flowsheets.diagnosis.findings import Finding, Severity
 
 Array = np.ndarray
-_SAME = 1e-12
 
 
 def doubled(examined: Examined) -> Iterator[Finding]:

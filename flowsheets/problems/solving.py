@@ -103,11 +103,11 @@ def _solved(
     searched = {key: started.solutions[0].stats[key] for key in ("starts", "starts_agree")}
     late = started.ladder.elapsed > getattr(solver, "seconds", np.inf)
     if problem.grid.elements is None and not late and _may_be_too_coarse(started):
-        current = _with_more_elements(current, solver, start_from, accuracy)
+        current = _with_more_elements(current, solver, start_from, accuracy, keeper)
     if refine is not None or problem.grid.elements is None:
-        current = _refined(current, solver, accuracy)
+        current = _refined(current, solver, accuracy, keeper)
         if refine is not None and len(problem.runs) == 1:
-            current = _switched(current, solver, accuracy)
+            current = _switched(current, solver, accuracy, keeper)
     return Solved(current.started, _with_certificates(current.started, current.certificates, searched))
 
 
@@ -116,11 +116,13 @@ def _may_be_too_coarse(started: Started) -> bool:
     return started.outcome.status in (Status.INFEASIBLE, Status.ITERATIONS, Status.FAILED)
 
 
-def _with_more_elements(current: _Pass, solver: Ipopt | Fatrop, start_from: Solution | None, accuracy: float) -> _Pass:
+def _with_more_elements(
+    current: _Pass, solver: Ipopt | Fatrop, start_from: Solution | None, accuracy: float, keeper: Keeper
+) -> _Pass:
     """The problem on three times the elements, where that is solved."""
     counts = {p.operation.name: 3 * (len(p.transcribed.ends) - 1) for p in current.started.assembled.runs[0]}
     finer = replace(current.problem, grid=replace(current.problem.grid, elements=counts))
-    started = start(finer, solver, start_from, 1, current.started.ladder)
+    started = start(finer, solver, start_from, 1, current.started.ladder, keeper=keeper)
     return _Pass(finer, started, _certificates(started, accuracy)) if started.outcome.status.ok else current
 
 
@@ -147,7 +149,7 @@ class _Pass:
         return max(self.certificates, key=lambda c: c.largest_deviation)
 
 
-def _refined(current: _Pass, solver: Ipopt | Fatrop, accuracy: float) -> _Pass:
+def _refined(current: _Pass, solver: Ipopt | Fatrop, accuracy: float, keeper: Keeper) -> _Pass:
     """Meshes refined and coarsened by the errors of their elements until a replay agrees; where none does, the best."""
     target, vain, best = accuracy, 0, current
     for _ in range(_REFINEMENTS):
@@ -162,12 +164,11 @@ def _refined(current: _Pass, solver: Ipopt | Fatrop, accuracy: float) -> _Pass:
             break
         grid = split_grid(current.started) if held else refined_grid(current.started, current.worst, target)
         before = current
-        started = start(
-            replace(current.problem, grid=grid), solver, current.started.solutions, 1, before.started.ladder
-        )
+        finer = replace(current.problem, grid=grid)
+        started = start(finer, solver, current.started.solutions, 1, before.started.ladder, keeper=keeper)
         if not started.outcome.status.ok:
             break
-        current = _Pass(replace(current.problem, grid=grid), started, _certificates(started, accuracy))
+        current = _Pass(finer, started, _certificates(started, accuracy))
         _remark(before, current)
         if _better(current, best, accuracy):
             best = current
@@ -196,7 +197,7 @@ def _remark(before: _Pass, after: _Pass) -> None:
         after.started.ladder.climbed("refinement", said)
 
 
-def _switched(current: _Pass, solver: Ipopt | Fatrop, accuracy: float) -> _Pass:
+def _switched(current: _Pass, solver: Ipopt | Fatrop, accuracy: float, keeper: Keeper) -> _Pass:
     """The same with the ends of bang-bang pieces decided, where that is better."""
     if not current.started.outcome.status.ok:
         return current
@@ -206,11 +207,11 @@ def _switched(current: _Pass, solver: Ipopt | Fatrop, accuracy: float) -> _Pass:
     ladder = current.started.ladder
     grid = replace(current.problem.grid, elements=None)
     try:
-        started = start(replace(current.problem, free=free, grid=grid), solver, None, 1, ladder)
+        started = start(replace(current.problem, free=free, grid=grid), solver, None, 1, ladder, keeper=keeper)
     except (SolveError, SpecificationError):  # another input keeps its pieces, or the arcs do not run
         return current
     moved = _Pass(replace(current.problem, free=free, grid=grid), started, _certificates(started, accuracy))
-    moved = _refined(moved, solver, accuracy)
+    moved = _refined(moved, solver, accuracy, keeper)
     before, after = current.started.outcome.objective, moved.started.outcome.objective
     better = after <= before + 1e-9 * max(abs(before), abs(after))
     if not (moved.started.outcome.status.ok and better and moved.good(accuracy)):

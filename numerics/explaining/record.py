@@ -127,7 +127,9 @@ def load_record(path: str | Path) -> Record:
     except SpecificationError:
         raise
     except (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
-        raise SpecificationError(f"{path.name} is no record of a solve: {type(error).__name__}: {error}") from None
+        raise SpecificationError(
+            f"{path.name} is no record of a solve ({error}).\n  Give a .titer file, as a solve that failed leaves it."
+        ) from None
 
 
 def _packed(arrays: Mapping[str, Array]) -> bytes:

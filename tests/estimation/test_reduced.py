@@ -86,6 +86,13 @@ def test_a_number_on_its_bound_has_no_variance_and_is_said_to():
     assert fit.covariance.loc[unit.b, unit.b] == 0.0
 
 
+def test_a_fit_is_printed_as_its_table():
+    fit = estimate(plant, [line()], [unit.b], Grid(5), tight)
+    first, *table = str(fit).splitlines()
+    assert first == repr(fit) == f"<fit: solved, 1 numbers, 5 measurements, objective {fit.objective:.6g}>"
+    assert table == fit.table().to_string().splitlines()
+
+
 class Decay(Unit):
     """c' = -k c."""
 

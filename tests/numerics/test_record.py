@@ -68,6 +68,20 @@ def test_a_success_leaves_no_file():
     assert kept() == []
 
 
+def test_every_mesh_of_a_refinement_is_kept_before_it_is_solved(monkeypatch):
+    seen = []
+
+    def write(keeper, record):
+        seen.append([rung.name for rung in record().solution.start_report])
+
+    monkeypatch.setattr("titer.numerics.explaining.keeping.Keeper.write", write)
+    optimize(plant, recipe, **{**asked, "grid": Grid(2)}, refine=1e-7)
+    assert len(seen) > 1
+    assert seen[0][-1] == "scaling"
+    assert seen[-1][-1].startswith("mesh ")
+    assert "NLP" in seen[-1]
+
+
 def test_the_newest_files_are_kept(monkeypatch):
     monkeypatch.setattr("titer.numerics.explaining.keeping._MOST", 2)
     paths = [failed().solution.stats["kept"] for _ in range(3)]
@@ -135,7 +149,7 @@ def test_the_command_line_explains_the_newest_file(capsys):
 def test_a_file_that_is_no_record_is_refused(tmp_path):
     other = tmp_path / "other.titer"
     other.write_text("nothing")
-    with pytest.raises(SpecificationError, match=r"other\.titer is no record of a solve"):
+    with pytest.raises(SpecificationError, match=r"other\.titer is no record of a solve .*\n  Give a \.titer file"):
         load_record(other)
     with zipfile.ZipFile(other, "w") as file:
         file.writestr("facts.json", '{"format": 99}')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -17,8 +17,6 @@ from titer.flowsheets.pyomo.imported.block import Component, Source, sets_of
 from titer.flowsheets.pyomo.imported.expressions import Item
 from titer.flowsheets.symbols.measure import Measure
 from titer.numerics.errors import DeclarationError
-
-Kinds = Mapping[Item, type[Declaration]]
 
 
 @dataclass(frozen=True, eq=False)
