@@ -215,7 +215,11 @@ class Equations:
 
 @dataclass(frozen=True, eq=False)
 class Conserved:
-    """A total that `conserved(self, v)` names, and the rate at which it comes from outside (0: it stays)."""
+    """A total that `conserved(self, v)` names, and the rate at which it comes from outside (0: it stays).
+
+    `by_values`: it holds for the values that parameters have, not for any: an element whose yields are parameters.
+    """
 
     total: Any
     source: Any = 0.0
+    by_values: bool = False

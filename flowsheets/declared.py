@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from keyword import iskeyword
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +17,7 @@ from titer.numerics.errors import DeclarationError, unknown
 
 _SLOTS = ("start", "lower", "upper", "nominal")
 _RESERVED = {  # what a unit operation, a part or a view has already
-    *("name", "time", "define", "equations", "conserved", "declarations", "fields", "index_sets"),
+    *("name", "time", "define", "equations", "conserved", "declarations", "derived", "fields", "index_sets"),
     *("name_of", "of_kind", "parts", "ports", "scalars", "with_values"),
 }
 
@@ -44,7 +45,7 @@ class Declared:
                     f"{self._who}: field {key!r} has no value.\n"
                     f"  Give {type(self).__name__}(..., {key}=...), or a default where it is declared."
                 )
-        self._drop_empty()
+        self._derive()
         valued = [key for key, d in self.declarations.items() if isinstance(d, Bounded | Parameter)]
         mine: dict[str, dict[str, Any]] = {}
         for key, value in changes.items():
@@ -60,6 +61,32 @@ class Declared:
             else:
                 raise DeclarationError(f"{self._who}: {unknown('keyword', key, [*valued, *self.fields])}")
         self.__dict__["_changes"] = mine
+
+    def derived(self) -> Mapping[str, Declaration | Port]:
+        """Declarations that depend on the fields: what this object declares besides its class. Optional.
+
+        It is asked again when a part is given to its owner, so that a part may read what the owner declares.
+        """
+        return {}
+
+    def _derive(self) -> None:
+        own = self.derived()
+        self.__dict__.pop("declarations", None)
+        if own:
+            for key, declaration in own.items():
+                self._check_derived(key)
+                declaration.__set_name__(type(self), key)
+            self.__dict__["declarations"] = {**type(self).declarations, **own}
+        self._drop_empty()
+
+    def _check_derived(self, key: str) -> None:
+        """A derived name stands behind a dot and is not taken; it may declare a variable of the class otherwise."""
+        taken = key in _RESERVED or key in self.fields or (hasattr(type(self), key) and key not in self.declarations)
+        if not key.isidentifier() or iskeyword(key) or key.startswith("_") or taken:
+            why = "means something else here" if taken else "cannot stand behind a dot"
+            raise DeclarationError(
+                f"{self._who}: {key!r} {why}.\n  Choose another name; letters, digits and underscores."
+            )
 
     def _drop_empty(self) -> None:
         """A variable over a derived index set that is empty for these fields is not declared on this object."""
@@ -91,7 +118,15 @@ class Declared:
     def __getattr__(self, key: str) -> Any:
         if key.startswith("_") or key in self.fields:  # a field without a value
             raise AttributeError(key)
-        raise AttributeError(f"{self._who}: {unknown('name', key, [*self.declarations, *self.fields])}")
+        if key in self.declarations:  # declared by `derived`; those of the class are found there
+            return self.declarations[key].__get__(self, type(self))
+        said = unknown("name", key, [*self.declarations, *self.fields])
+        raise AttributeError(f"{self._who}: {said}{self._in_parts(key)}")
+
+    def _in_parts(self, key: str) -> str:
+        """Where parts declare what is asked of their owner."""
+        found = [f"{path}.{key}" for path, part in _all_parts(self) if key in part.declarations]
+        return f"\n  A part has it: {', '.join(found)}." if found else ""
 
     def index_sets(self, over: str | Sequence[str], what: str = "") -> tuple[tuple[Label, ...], ...]:
         """Labels of the index sets that fields name: an int n gives 0..n-1, a tuple gives its members.
@@ -143,6 +178,7 @@ class Declared:
         for key, part in list(self.parts()):
             mine = copy.copy(part)
             mine.__dict__.update(_path=f"{self._path}.{key}", _owner=self)
+            mine._derive()
             mine._own_parts()
             self.__dict__[key] = mine
 
@@ -164,14 +200,24 @@ class Declared:
         measure = measure_of(declaration.unit, what)
         given = {slot: getattr(declaration, slot) for slot in _SLOTS} | self._changes.get(key, {})
         words = {"start": "value"} if isinstance(declaration, Parameter) else {}
-        values = {
-            slot: spread(value, shape, measure, f"{what}: {words.get(slot, slot)}") for slot, value in given.items()
-        }
+        values = {}
+        for slot, value in given.items():
+            said = f"{what}: {words.get(slot, slot)}"
+            if isinstance(value, Mapping):
+                value = _by_label(value, sets, spread(getattr(declaration, slot), shape, measure, said), said)
+            values[slot] = spread(value, shape, measure, said)
         for at in product(*(range(n) for n in shape)):
             labels = [s[i] for s, i in zip(sets, at, strict=True)]
             local, name = element(f"{prefix}{key}", labels), Name(element(what, labels))
             numbers = {slot: float(values[slot][at]) for slot in values}
             yield Scalar(local, name, declaration.kind, measure, doc=declaration.doc, **numbers)
+
+
+def _all_parts(declared: Declared, prefix: str = "") -> Iterator[tuple[str, Declared]]:
+    """Parts and their parts, by path below their owner."""
+    for key, part in declared.parts():
+        yield f"{prefix}{key}", part
+        yield from _all_parts(part, f"{prefix}{key}.")
 
 
 def _declarations_of(cls: type[Declared]) -> dict[str, Declaration | Port]:
@@ -228,6 +274,17 @@ def _labels_of(value: Any, what: str) -> tuple[Label, ...]:
     )
 
 
+def _by_label(given: Mapping[Any, Any], sets: Sequence[Sequence[Label]], declared: np.ndarray, what: str) -> list[Any]:
+    """Values by label, {"product": 1.0}, in order; a label that is not named keeps what is declared, else 0."""
+    if len(sets) != 1:
+        raise DeclarationError(f"{what}: values by label are for one index set, here are {len(sets)}; give an array.")
+    for label in given:
+        if label not in sets[0]:
+            raise DeclarationError(f"{what}: {unknown('label', label, sets[0])}")
+    kept = np.nan_to_num(declared)
+    return [given.get(label, float(kept[i])) for i, label in enumerate(sets[0])]
+
+
 def _change_of(value: Any, declaration: Declaration | Port, what: str) -> dict[str, Any]:
     """A keyword's value as entries: a number is the start of a variable, the value of a parameter."""
     if isinstance(value, Declaration):
@@ -237,6 +294,8 @@ def _change_of(value: Any, declaration: Declaration | Port, what: str) -> dict[s
         )
     entries = value if isinstance(value, Mapping) else {"start": value}
     known = ("value", *_SLOTS) if isinstance(declaration, Parameter) else _SLOTS
+    if isinstance(declaration, Bounded | Parameter) and declaration.over and not set(entries) & set(known):
+        entries = {"start": entries}  # by label
     for slot in entries:
         if slot not in known:
             raise DeclarationError(f"{what}: {unknown('entry', slot, known)}")

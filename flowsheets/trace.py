@@ -16,7 +16,7 @@ from titer.flowsheets.returned import ports_of, rates_of, scalars_of, with_parts
 from titer.flowsheets.symbols.measure import Measure
 from titer.flowsheets.symbols.symbol import FLOATS, Symbol, symbol_array
 from titer.flowsheets.unit import Unit
-from titer.flowsheets.view import UnitView, View, gather, sets_of
+from titer.flowsheets.view import TracedView, UnitView, View, gather, sets_of, traced_entries
 from titer.numerics.errors import DeclarationError, TiterError, unknown
 
 Correct = Callable[[str, Any], Any]
@@ -60,9 +60,9 @@ def trace(unit: Unit, values: Mapping[str, Symbol], time: Symbol, correct: Corre
     if time.reading is not FLOATS:
         for what, scalars in (("rate of ", rate), ("zero ", zero), ("", port), ("", work.expression)):
             _check_constants(f"{who}: {what}", scalars)
-    public = {key: value for key, value in view.__dict__["_entries"].items() if key != "time"}
+    public = {key: value for key, value in traced_entries(view).items() if key != "time"}
     outlets = {key: _carried(unit, key, outlet, port) for key, outlet in unit.ports(Outlet)}
-    return Trace(unit, rate, zero, port, work.expression, View(unit.name, public | outlets, sets=sets_of(unit)))
+    return Trace(unit, rate, zero, port, work.expression, TracedView(unit.name, public | outlets, sets=sets_of(unit)))
 
 
 def port_scalars(unit: Unit, kind: type[Port]) -> dict[str, Measure]:
@@ -176,6 +176,8 @@ def _line(unit: Unit, error: BaseException) -> str:
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if frame.filename in files:
             text = (frame.line or linecache.getline(frame.filename, frame.lineno or 0)).strip()
+            if isinstance(error, TiterError) and text.startswith("raise "):
+                return ""  # the unit operation's own words, which say what the line would
             return f"equations, line {frame.lineno}: {text}\n  "
     return ""
 

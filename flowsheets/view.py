@@ -92,6 +92,27 @@ class UnitView(View):
         self.__dict__["define"] = define
 
 
+class TracedView(View):
+    """A unit operation or a part whose equations have run: `define` gives what they defined.
+
+    So `conserved` may call the functions that `equations` called.
+    """
+
+    def define(self, key: str, value: Any) -> Any:
+        """The expression of that name, as the equations defined it."""
+        return getattr(self, key)
+
+
+def traced_entries(view: View) -> dict[str, Any]:
+    """What a view holds, with the views of parts as `TracedView`."""
+    return {
+        key: TracedView(value.__dict__["_what"], traced_entries(value), sets=value.__dict__["_sets"])
+        if isinstance(value, UnitView)
+        else value
+        for key, value in view.__dict__["_entries"].items()
+    }
+
+
 def gather(declared: Declared, local: str, over: str | tuple[str, ...], values: Mapping[str, Symbol]) -> Any:
     """A variable from its scalars: a symbol, or an array. `local`: its path below the unit operation."""
     if not over:

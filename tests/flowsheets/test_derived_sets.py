@@ -6,7 +6,19 @@ import numpy as np
 import pytest
 from pyomo.util.check_units import assert_units_consistent
 
-from titer.flowsheets import Equations, Expression, Flowsheet, Parameter, Part, Phase, Recipe, State, Unit, simulate
+from titer.flowsheets import (
+    Equations,
+    Expression,
+    Flowsheet,
+    Parameter,
+    Part,
+    Phase,
+    Recipe,
+    State,
+    Unit,
+    quantity,
+    simulate,
+)
 from titer.numerics.errors import DeclarationError
 
 
@@ -91,3 +103,40 @@ def test_what_is_over_an_empty_set_is_not_there(volatile):
 def test_it_says_why(make, message):
     with pytest.raises(DeclarationError, match=f"^{re.escape(message)}"):
         make()
+
+
+class Mixed(Unit):
+    components: tuple[str, ...] = ("A", "B", "C")
+    n = State("mol", start=0.5, lower=0.0, over="components")
+
+    def equations(self, v):
+        return Equations(rate={"n": 0.0 * v.n / quantity(1.0, "s")})
+
+
+def test_starts_and_bounds_of_an_array_are_given_by_label():
+    tank = Mixed("tank", n={"A": 2.0, "C": quantity(3000.0, "mmol")})
+    assert [s.start for s in tank.scalars.values()] == [2.0, 0.5, 3.0]
+    bounded = Mixed("tank", n={"start": 1.0, "upper": {"A": 2.0, "B": 3.0, "C": 4.0}})
+    assert [s.upper for s in bounded.scalars.values()] == [2.0, 3.0, 4.0]
+    with pytest.raises(DeclarationError, match=r"tank\.n: start: label 'D' is unknown"):
+        Mixed("tank", n={"D": 1.0})
+
+
+def test_declarations_may_depend_on_fields():
+    class Mixture(Unit):
+        species: tuple[str, ...] = ("A",)
+
+        def derived(self):
+            return {key: State("mol/L", start=1.0) for key in self.species}
+
+        def equations(self, v):
+            return Equations(rate={key: -getattr(v, key) / quantity(1.0, "s") for key in self.species})
+
+    mixture = Mixture("mixture", species=("water", "salt"), salt=2.0)
+    assert (mixture.salt, [s.start for s in mixture.scalars.values()]) == ("mixture.salt", [1.0, 2.0])
+    run = simulate(Flowsheet(mixture), Recipe(Phase("decay", 1.0)))
+    assert run.at_end(mixture.salt) == pytest.approx(2.0 * np.exp(-1.0), rel=1e-6)
+    with pytest.raises(DeclarationError, match="'name' means something else here"):
+        Mixture("mixture", species=("name",))
+    with pytest.raises(AttributeError, match="name 'sugar' is unknown"):
+        _ = mixture.sugar
