@@ -15,8 +15,10 @@ from titer.flowsheets.diagnosis.diagnose import diagnose
 from titer.flowsheets.diagnosis.findings import Diagnosis
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.names import Name
-from titer.flowsheets.profiles import PiecewiseConstant, PiecewiseLinear
-from titer.flowsheets.recipe import Free, Phase, Reaches, Recipe
+from titer.flowsheets.profiles import Exponential, PiecewiseConstant, PiecewiseLinear
+from titer.flowsheets.recipe import Free, Phase, Reaches, Recipe, SameAs
+from titer.flowsheets.recipes.actions import Action, action
+from titer.flowsheets.recipes.cycles import cycles
 from titer.flowsheets.reporting.report import report
 from titer.flowsheets.simulation import replay, simulate
 from titer.flowsheets.symbols.casadi_function import CasadiFunction
@@ -33,6 +35,7 @@ from titer.flowsheets.terms import AtEnd, AtStart, Integral, Path
 from titer.flowsheets.unit import Part, Unit
 
 __all__ = [
+    "Action",
     "Algebraic",
     "AtEnd",
     "AtStart",
@@ -41,6 +44,7 @@ __all__ = [
     "Control",
     "Diagnosis",
     "Equations",
+    "Exponential",
     "Expression",
     "Flowsheet",
     "Free",
@@ -56,8 +60,11 @@ __all__ = [
     "PiecewiseLinear",
     "Reaches",
     "Recipe",
+    "SameAs",
     "State",
     "Unit",
+    "action",
+    "cycles",
     "diagnose",
     "magnitude",
     "quantity",

@@ -31,6 +31,8 @@ class Departure:
 
 def departures(variables: Sequence[Variable], rows: Array, time: Array) -> Iterator[Departure]:
     """Which variables leave their bounds along a trajectory: rows (variables, points), time (points,)."""
+    bounded = [i for i, v in enumerate(variables) if np.isfinite(v.lower) or np.isfinite(v.upper)]
+    variables, rows = [variables[i] for i in bounded], rows[bounded]
     for variable, row, size in zip(variables, rows, sizes_of(variables, rows), strict=True):
         beyond = np.maximum(variable.lower - row, row - variable.upper)
         out = np.flatnonzero(beyond > _LEFT * size)

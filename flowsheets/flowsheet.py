@@ -204,8 +204,7 @@ class Flowsheet:
         if set(out) != set(into):
             raise FlowsheetError(
                 f"{source} and {target} do not carry the same:\n"
-                f"  {source}: {', '.join(out)}\n  {target}: {', '.join(into)}\n"
-                f"  Declare the same variables on both ports."
+                f"  {source}: {', '.join(out)}\n  {target}: {', '.join(into)}\n  {_to_mend(source, target)}"
             )
         for variable, measure in out.items():
             if not measure.compatible(into[variable]):
@@ -220,6 +219,9 @@ class Flowsheet:
         other = object.__new__(Flowsheet)
         other.__dict__.update({key: self.__dict__[key] for key in kept}, **changes)
         return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "cache": {}}  # what was traced is traced again where it is wanted
 
     def __repr__(self) -> str:
         streams = ", ".join(f"{a} -> {b}" for a, b in self.connections)
@@ -325,6 +327,16 @@ def _carried(unit: Unit, port: PortName) -> dict[str, Measure]:
     own = f"{port.port.attribute}."
     scalars = port_scalars(unit, type(port.port))
     return {key.removeprefix(own): measure for key, measure in scalars.items() if key.startswith(own)}
+
+
+def _to_mend(source: PortName, target: PortName) -> str:
+    """What to do where two ports do not carry the same: other variables, or the same over other index sets."""
+    ours, theirs = source.port.variables, target.port.variables
+    sets = {(own, other) for key in ours for own, other in zip(ours[key][1], theirs.get(key, ("", ()))[1], strict=False)}
+    if set(ours) != set(theirs) or not sets:
+        return "Declare the same variables on both ports."
+    pairs = sorted(f"{source.owner.name}.{own} and {target.owner.name}.{other}" for own, other in sets)
+    return f"Give both the same labels: {', '.join(pairs)}."
 
 
 def _after(first: Correction, second: Correction) -> Correction:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from titer.flowsheets.declarations import Algebraic, Control, Parameter, State
-from titer.flowsheets.flowsheet import Flowsheet, by_element
+from titer.flowsheets.declarations import Algebraic, Control, Parameter, PortName, State
+from titer.flowsheets.flowsheet import Connection, Flowsheet, by_element
 from titer.flowsheets.recipe import Phase, Recipe
 from titer.flowsheets.signals import finite
 from titer.flowsheets.streams import port_of
-from titer.numerics.errors import SpecificationError, unknown
+from titer.numerics.errors import FlowsheetError, SpecificationError, unknown
 
 _INSTEAD = {  # of a trajectory
     State.kind: "Set its start by plant.with_values({...}) or Phase(start={...}).",
@@ -105,9 +105,30 @@ def check_inlets(plant: Flowsheet, recipe: Recipe, trajectories: Mapping[str, An
             )
 
 
-def check_routes(phase: Phase, idle: Sequence[str]) -> None:
+def routes_of(plant: Flowsheet, phase: Phase) -> tuple[Connection, ...]:
+    """The connections of a phase alone: its ports, or texts that name them. Raises FlowsheetError."""
+    routes = (
+        tuple(_port(plant, end) for end in route) if isinstance(route, tuple | list) else route
+        for route in phase.routes
+    )
+    return tuple(plant.check_connection(route) for route in routes)
+
+
+def _port(plant: Flowsheet, named: Any) -> Any:
+    """The port that a text such as "tank.feed" names; anything else as it is."""
+    if not isinstance(named, str) or isinstance(named, PortName):
+        return named
+    name, _, attribute = named.partition(".")
+    unit = plant.unit(name)
+    ports = [key for key, _ in unit.ports()]
+    if attribute not in ports:
+        raise FlowsheetError(unknown(f"{name}: port", attribute, ports))
+    return getattr(unit, attribute)
+
+
+def check_routes(routes: Sequence[Connection], idle: Sequence[str]) -> None:
     """A route of a phase joins unit operations that are active in it. Raises SpecificationError."""
-    for source, target in phase.routes:
+    for source, target in routes:
         for port, what in ((source, "leaves"), (target, "would arrive at")):
             if port.owner.name in idle:
                 raise SpecificationError(

@@ -16,6 +16,7 @@ import casadi as ca
 from titer.flowsheets.declarations import Algebraic, Control, Inlet, Parameter, State
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.plant_view import FlowsheetView, corrector, final_view, known_view
+from titer.flowsheets.profiles import logarithm
 from titer.flowsheets.streams import Streams, port_of
 from titer.flowsheets.symbols.measure import Measure
 from titer.flowsheets.symbols.symbol import CASADI, Relation, Symbol
@@ -34,7 +35,7 @@ class Lowered:
     view: FlowsheetView
     symbols: tuple[ca.SX, ca.SX, ca.SX, ca.SX, ca.SX]  # t, x, z, u, p
     held: tuple[str, ...]  # states of idle units; they follow the plant's parameters in p
-    driven: tuple[ca.SX, ca.SX] | None = None  # where inputs are functions of time: those of the trace, what they are
+    driven: tuple[ca.SX, ca.SX] | None = None  # where inputs are functions: those of the trace, and what they are
 
     def function(self, value: Any, name: str = "value") -> ca.Function:
         """A function of (t, x, z, u, p) from something traced on the view."""
@@ -46,14 +47,17 @@ class Lowered:
         inner = ca.Function(name, [t, x, z, traced, p], [ca.densify(ca.SX(raw))])
         return ca.Function(name, [t, x, z, u, p], [inner(t, x, z, inputs, p)])
 
-    def with_driven(self, driven: Mapping[int, Any]) -> Lowered:
-        """The same with some inputs replaced by functions of time; they are outputs then."""
-        if not driven:
+    def with_driven(self, driven: Mapping[int, Any], logarithms: Sequence[int] = ()) -> Lowered:
+        """The same with some inputs replaced by functions of time, and some by their logarithms, which are inputs
+        instead; all of them are outputs then."""
+        if not driven and not logarithms:
             return self
         t, x, z, u, p = self.symbols
-        kept = [i for i in range(u.numel()) if i not in driven]
+        names = {i: logarithm(self.dae.inputs[i].name) for i in logarithms}
+        symbol = {i: ca.SX.sym(names[i]) if i in names else u[i] for i in range(u.numel()) if i not in driven}
+        driven = {i: driven[i] if i in driven else ca.exp(symbol[i]) for i in sorted({*driven, *names})}
         inputs = ca.vertcat(*(ca.SX(driven[i]) if i in driven else u[i] for i in range(u.numel())))
-        symbols = (t, x, z, ca.vertcat(ca.SX(0, 1), *(u[i] for i in kept)), p)
+        symbols = (t, x, z, ca.vertcat(ca.SX(0, 1), *symbol.values()), p)
         rate, zero, output = self.dae.function(t, x, z, inputs, p)
         held = self.dae.invariants
         output = ca.vertcat(output, *(inputs[i] for i in driven))
@@ -61,7 +65,7 @@ class Lowered:
             self.dae,
             function=ca.Function("plant", list(symbols), [rate, zero, output]),
             invariants=None if held is None else ca.Function("invariants", list(symbols), [held(t, x, z, inputs, p)]),
-            inputs=tuple(self.dae.inputs[i] for i in kept),
+            inputs=tuple(Variable(names[i], "1") if i in names else self.dae.inputs[i] for i in symbol),
             outputs=(
                 *self.dae.outputs,
                 *(Variable(self.dae.inputs[i].name, self.dae.inputs[i].unit) for i in driven),

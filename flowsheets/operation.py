@@ -6,24 +6,24 @@ begins. Simulation, estimation, optimization and control all start from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import casadi as ca
 import numpy as np
 
-from titer.flowsheets.declarations import State
+from titer.flowsheets.exponentials import by_logarithm, is_exponential
 from titer.flowsheets.flowsheet import Flowsheet, by_element, check_single
-from titer.flowsheets.given import check_bounds, check_inlets, check_inputs, check_routes, fixed_of, idle_of, kind_of
+from titer.flowsheets.given import check_inlets, check_inputs, check_routes, fixed_of, idle_of, kind_of, routes_of
 from titer.flowsheets.lowering import Lowered, condition, evaluate, lower
-from titer.flowsheets.names import elements_of
-from titer.flowsheets.profiles import Pieces
-from titer.flowsheets.recipe import Free, Phase, Reaches, Recipe, check_free_duration
+from titer.flowsheets.profiles import Pieces, is_decided, shape_in
+from titer.flowsheets.recipe import Free, Phase, Reaches, Recipe, SameAs, check_free_duration
+from titer.flowsheets.recipes.resets import resets_of, values_before
 from titer.flowsheets.signals import Signal, finite, in_unit, sampled, signal, traced
 from titer.flowsheets.streams import streams_of
 from titer.flowsheets.symbols.measure import DIMENSIONLESS, Measure
-from titer.flowsheets.symbols.symbol import CASADI, Symbol, quantity
+from titer.flowsheets.symbols.symbol import CASADI, Symbol
 from titer.numerics.errors import FlowsheetError, SpecificationError, unknown
 from titer.numerics.integration.watch import Event
 
@@ -35,17 +35,18 @@ class Decided:
     pieces: Pieces
     lower: float
     upper: float
-    guess: float | Signal
+    guess: float | Signal | np.ndarray  # an array: one for each of its values
 
 
 @dataclass(frozen=True, eq=False)
 class Duration:
-    """How long a phase lasts: a number, or a decision with bounds."""
+    """How long a phase lasts: a number, or a decision with bounds; `same_as`: the phase whose decision it is."""
 
     guess: float
     lower: float
     upper: float
     free: bool
+    same_as: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ class Operation:
     duration: Duration
     inputs: tuple[Signal | Pieces | Decided, ...]  # one per input of the model
     event: Event | None
-    resets: Mapping[str, float | ca.Function]  # functions of the previous phase's last point (t, x, z, u, p)
+    resets: Mapping[str, float | ca.Function]  # functions of a point (t, x, z, u, p), as `point_before` says
     fixed: Mapping[str, float]  # parameters with another value in this phase
 
     @property
@@ -77,12 +78,13 @@ def operations(
     if not isinstance(recipe, Recipe):
         raise SpecificationError(f"expected a Recipe(Phase(...), ...), got {type(recipe).__name__} {recipe!r}.")
     given, decisions = by_element(inputs, "inputs"), by_element(free or {}, "free")
-    decided = {name: value for name, value in decisions.items() if isinstance(value, Pieces)}
+    decided = {name: value for name, value in decisions.items() if is_decided(value)}
+    _check_shapes(decided, recipe)
     check_inputs(plant, given, "inputs")
     for name in decisions:
         if kind_of(plant, name) is None:
             raise SpecificationError(f"free: {unknown('name', name, [*plant.scalars, *plant.inlet_names])}")
-    durations = [_duration(phase, plant.measure_of_time) for phase in recipe]
+    durations = durations_of(recipe, plant.measure_of_time)
     resolving = _Resolving(plant, given, decided, sum(d.upper for d in durations))
     resolved: list[Operation] = []
     for phase, duration in zip(recipe, durations, strict=True):
@@ -93,6 +95,45 @@ def operations(
             raise type(error)(f"{prefix}{error}") from None
     check_inlets(plant, recipe, given | decided)
     return tuple(resolved)
+
+
+def durations_of(recipe: Recipe, time: Measure) -> list[Duration]:
+    """How long each phase lasts; one that lasts as long as an earlier one is tied to it. Raises SpecificationError."""
+    found: dict[str, Duration] = {}
+    for phase in recipe:
+        if not isinstance(phase.duration, SameAs):
+            found[phase.name] = _duration(phase, time)
+            continue
+        name, what = phase.duration.phase, f"Phase {phase.name!r}: duration"
+        if name not in found:
+            raise SpecificationError(f"{what}: {unknown('earlier phase', name, found)}")
+        if recipe[name].until is not None:
+            raise SpecificationError(
+                f"{what}: that of {name!r} ends by its condition, and is known only then.\n"
+                f"  Give this phase the condition, or a duration, of its own."
+            )
+        found[phase.name] = replace(found[name], same_as=found[name].same_as or name)
+    return list(found.values())
+
+
+def _check_shapes(decided: Mapping[str, Any], recipe: Recipe) -> None:
+    """Shapes that are decided phase by phase are shapes, of phases that there are. Raises SpecificationError."""
+    names = [phase.name for phase in recipe]
+    for name, by_phase in decided.items():
+        for key, shape in by_phase.items() if isinstance(by_phase, Mapping) else ():
+            if key not in names:
+                raise SpecificationError(f"free: {name}: {unknown('phase', key, names)}")
+            if not isinstance(shape, Pieces):
+                raise SpecificationError(
+                    f"free: {name}: in phase {key!r} expected PiecewiseConstant(n), PiecewiseLinear(n) or "
+                    f"Exponential(), got {shape!r}."
+                )
+
+
+def point_before(planned: Sequence[Operation], k: int) -> Operation:
+    """Whose point the resets of phase k are functions of: of the previous phase, its last point; of the first phase
+    its own first point, with the states as they are before it."""
+    return planned[max(k - 1, 0)]
 
 
 def middle(lower: float, upper: float) -> float:
@@ -108,16 +149,17 @@ class _Resolving:
 
     plant: Flowsheet
     given: Mapping[str, Any]
-    decided: Mapping[str, Pieces]
+    decided: Mapping[str, Any]  # shapes, or shapes by phase
     end: float
     signals: dict[str, Signal | Pieces] = field(default_factory=dict)  # of what is given for all phases, found once
 
     def operation(self, phase: Phase, duration: Duration, before: Operation | None) -> Operation:
         plant = self.plant
         idle = idle_of(plant, phase)
-        connections = (*plant.connections, *(plant.check_connection(route) for route in phase.routes))
+        routes = routes_of(plant, phase)
+        connections = (*plant.connections, *routes)
         check_single(connections, "routes")
-        check_routes(phase, idle)
+        check_routes(routes, idle)
         own = by_element(phase.inputs, "inputs")
         check_inputs(plant, own, "inputs")
         fixed, parameters = fixed_of(plant, phase)
@@ -126,31 +168,34 @@ class _Resolving:
                 raise SpecificationError(f"{name} stands in inputs and in fixed; give it once.")
         trajectories = {**self.given, **self.decided, **own, **fixed}
         lowered = lower(plant, streams_of(plant, connections, idle, tuple(trajectories)), phase.name)
-        inputs, driven = self._inputs(lowered, own, fixed)
-        lowered = lowered.with_driven(driven)
+        inputs, driven, logarithms = self._inputs(lowered, phase.name, duration, own, fixed)
+        lowered = lowered.with_driven(driven, logarithms)
         return Operation(
             phase=phase,
             lowered=lowered,
             duration=duration,
             inputs=inputs,
             event=_event(phase, lowered),
-            resets=_resets(plant, phase, idle, before),
+            resets=_resets(plant, phase, lowered, parameters, before),
             fixed=parameters,
         )
 
     def _inputs(
-        self, lowered: Lowered, own: Mapping[str, Any], fixed: Mapping[str, float]
-    ) -> tuple[tuple[Signal | Pieces | Decided, ...], dict[int, Any]]:
-        """Where each input comes from; functions of time that can be traced go into the equations, by index."""
+        self, lowered: Lowered, phase: str, duration: Duration, own: Mapping[str, Any], fixed: Mapping[str, float]
+    ) -> tuple[tuple[Signal | Pieces | Decided, ...], dict[int, Any], list[int]]:
+        """Where each input comes from; functions of time that can be traced go into the equations, by index; and which
+        inputs are given by their logarithms."""
         time, measures = Symbol(lowered.symbols[0], DIMENSIONLESS, CASADI), self.plant.measures
         driven: dict[int, Any] = {}
+        logarithms: list[int] = []
         sources: list[Signal | Pieces | Decided] = []
         for i, variable in enumerate(lowered.dae.inputs):
             name = variable.name
+            shape = shape_in(self.decided.get(name), phase)
             if name in fixed:
                 sources.append(Signal.constant(fixed[name]))
-            elif name in self.decided and name not in own:
-                sources.append(self._decided(name))
+            elif shape is not None and name not in own:
+                sources.append(self._decided(name, shape))
             elif name in own or name in self.given:
                 value = own[name] if name in own else self.given[name]
                 raw = traced(value, time, measures[name], name)
@@ -164,15 +209,18 @@ class _Resolving:
                     f"  Give inputs={{{name}: a number, a function of time, or a Series}}, hold it by "
                     f"Phase(fixed={{...}}), or decide it by free={{{name}: PiecewiseConstant(10)}}."
                 )
-        return tuple(sources), driven
+            if i not in driven and is_exponential(sources[-1]):
+                logarithms.append(i)
+                sources[-1] = by_logarithm(sources[-1], name, measures[name].label, duration.guess)
+        return tuple(sources), driven, logarithms
 
     def _signal(self, name: str) -> Signal | Pieces:
         if name not in self.signals:
             self.signals[name] = signal(self.given[name], self.plant.measures[name], name, self.end)
         return self.signals[name]
 
-    def _decided(self, name: str) -> Decided:
-        pieces, measure, scalar = self.decided[name], self.plant.measures[name], self.plant.scalars.get(name)
+    def _decided(self, name: str, pieces: Pieces) -> Decided:
+        measure, scalar = self.plant.measures[name], self.plant.scalars.get(name)
         if pieces.values is not None:
             raise SpecificationError(
                 f"free: {name} has values; pieces with values are given.\n  Put them into inputs, or leave values out."
@@ -230,46 +278,11 @@ def _event(phase: Phase, lowered: Lowered) -> Event | None:
 
 
 def _resets(
-    plant: Flowsheet, phase: Phase, idle: Sequence[str], before: Operation | None
+    plant: Flowsheet, phase: Phase, own: Lowered, fixed: Mapping[str, float], before: Operation | None
 ) -> dict[str, float | ca.Function]:
-    resets: dict[str, float | ca.Function] = {}
-    for name, value in phase.start.items():
-        for each in elements_of(name):
-            if kind_of(plant, each) != State.kind:
-                states = [n for n, s in plant.scalars.items() if s.kind == State.kind]
-                raise SpecificationError(f"start: {unknown('state', each, states)}")
-            if each.split(".", 1)[0] in idle:
-                raise SpecificationError(f"start: {each} cannot be set, its unit operation is idle in this phase.")
-        if callable(value):
-            resets |= _reset_functions(plant, name, value, before)
-            continue
-        for each, given in by_element({name: value}, "start").items():
-            number = finite(given, plant.measures[each], f"start: {each}")
-            check_bounds(plant, each, number, "start")
-            resets[each] = number
-    return resets
-
-
-def _reset_functions(
-    plant: Flowsheet, name: str, function: Callable[[Any], Any], before: Operation | None
-) -> dict[str, ca.Function]:
-    """Functions of the previous phase's last point, one per state that is set."""
-    what = f"start of {name}"
-    if before is None:
-        raise SpecificationError(f"{what}: the first phase has no phase before it; give a number.")
-    result, names = evaluate(function, before.lowered.view, what), elements_of(name)
-    values = list(np.asarray(result, dtype=object).ravel()) if np.ndim(result) else [result] * len(names)
-    if len(values) != len(names):
-        raise SpecificationError(f"{what}: expected {len(names)} values, the function gives {len(values)}.")
-    resets: dict[str, ca.Function] = {}
-    for each, value in zip(names, values, strict=True):
-        measure = plant.measures[each]
-        if not isinstance(value, Symbol):
-            value = quantity(finite(value, measure, f"{what}: what the function gives"), measure)
-        if not value.measure.same(measure):
-            raise SpecificationError(
-                f"{what}: the function gives {value.measure.label!r}, expected {measure.label!r}.\n"
-                f'  Convert it: quantity(magnitude(x, "{measure.label}"), "{measure.label}").'
-            )
-        resets[str(each)] = before.lowered.function(value, "reset")
-    return resets
+    """What `start` and actions set: numbers, or functions of the last point before the phase."""
+    last = own if before is None else before.lowered
+    released = () if before is None else [name for name in before.fixed if name not in fixed]
+    values = values_before(plant, lambda name: last.view[name], fixed, released) if phase.actions else {}
+    found = resets_of(plant, phase, None if before is None else before.lowered.view, values)
+    return {name: value if isinstance(value, float) else last.function(value, "reset") for name, value in found.items()}

@@ -14,6 +14,9 @@ from titer.flowsheets.unit import Unit
 from titer.flowsheets.view import RestingView, View, gather, sets_of
 from titer.numerics.errors import SpecificationError, TiterError
 
+_AT_REST = "the unit operation is idle here; only its held states and parameters have values."
+_CORRECTING = "a correction reads states, algebraics, controls and parameters, not expressions or ports."
+
 
 class FlowsheetView(View):
     """The view of terms and conditions: `v.reactor.T`, or by qualified name `v["column.c[3,product]"]`."""
@@ -31,7 +34,9 @@ def known_view(plant: Flowsheet, streams: Streams, values: Mapping[str, Symbol],
     """What a correction may read: states, algebraics, controls and parameters of all units."""
     entries: dict[str, Any] = {"time": time}
     for unit in plant.units:
-        entries[unit.name] = _unit_view(unit, values, unit in streams.idle)
+        idle = unit in streams.idle
+        kind, reason = (RestingView, _AT_REST) if idle else (View, _CORRECTING)
+        entries[unit.name] = unit_view(unit, values, reason, kind)
     return View("v", entries)
 
 
@@ -43,7 +48,7 @@ def final_view(
     named: dict[str, Any] = dict(values)
     for unit in plant.units:
         traced = traces.get(unit.name)
-        entries[unit.name] = traced.view if traced is not None else _unit_view(unit, values, True)
+        entries[unit.name] = traced.view if traced is not None else unit_view(unit, values, _AT_REST, RestingView)
         if traced is not None:
             named |= {f"{unit.name}.{key}": value for key, value in (*traced.expression.items(), *traced.port.items())}
     return FlowsheetView("v", entries, named)
@@ -66,14 +71,9 @@ def corrector(plant: Flowsheet, known: View) -> Callable[[str, Any], Any] | None
     return correct
 
 
-def _unit_view(unit: Unit, values: Mapping[str, Symbol], idle: bool) -> View:
-    """A unit operation outside its own equations: at rest (held states, parameters), or as a correction sees it."""
+def unit_view(unit: Unit, values: Mapping[str, Symbol], reason: str, kind: type[View] = View) -> View:
+    """A unit operation outside its own equations, from scalars by qualified name; `reason`: why others are absent."""
     local = {n.split(".", 1)[1]: s for n, s in values.items() if n.split(".", 1)[0] == unit.name}
-    reason = "the unit operation is idle here; only its held states and parameters have values."
-    if not idle:
-        reason = "a correction reads states, algebraics, controls and parameters, not expressions or ports."
-
-    kind = RestingView if idle else View
 
     def view_of(declared: Declared, what: str, prefix: str) -> View:
         entries: dict[str, Any] = {key: getattr(declared, key) for key in declared.fields}

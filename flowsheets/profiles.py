@@ -1,20 +1,21 @@
-"""What shape does an input have in time? Pieces that are decided, or pieces that are given."""
+"""What shape does an input have in time? Steps, lines or exponentials, that are decided or given."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from titer.flowsheets.recipes.decision import Free
 from titer.flowsheets.symbols.symbol import Symbol
 from titer.numerics.errors import SpecificationError
 
 
 @dataclass(frozen=True, eq=False)
 class Pieces:
-    """What both shapes share.
+    """What all shapes share.
 
     `pieces`: how many per phase, or by `every`: their length in the flowsheet's time. `values`: given instead of
     decided, one per piece (per node for linear pieces); their number then says how many pieces there are.
@@ -29,7 +30,8 @@ class Pieces:
     upper: Any = None
     guess: Any = None
     ends: Sequence[float] | None = None
-    linear: ClassVar[bool] = False
+    linear: ClassVar[bool] = False  # whether its values are those of nodes, joined
+    word: ClassVar[str] = "steps"
 
     def __post_init__(self) -> None:
         what = type(self).__name__
@@ -53,6 +55,11 @@ class Pieces:
                 raise SpecificationError(f"{what}: ends are rising fractions from 0 to 1, got {list(self.ends)!r}.")
         if self.values is not None:
             _check_values(self.values, what, 2 if self.linear else 1)
+
+    @property
+    def rates(self) -> tuple[float, float] | None:
+        """Limits of the rate of change of what is decided at the nodes, per unit of time; None where it has none."""
+        return None
 
     def edges(self, duration: float, exact: bool) -> np.ndarray:
         """Ends of the pieces as fractions of a phase. `exact`: the duration is fixed, `every` is kept to the last,
@@ -90,16 +97,82 @@ class PiecewiseLinear(Pieces):
 
     rate: float | None = None
     linear: ClassVar[bool] = True
+    word: ClassVar[str] = "lines"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.rate is not None and not _positive(self.rate):
             raise SpecificationError(f"PiecewiseLinear: rate must be a positive number, got {self.rate!r}.")
 
+    @property
+    def rates(self) -> tuple[float, float] | None:
+        return None if self.rate is None else (-self.rate, self.rate)
+
+
+@dataclass(frozen=True, eq=False)
+class Exponential(Pieces):
+    """A feed that grows, or falls, exponentially: F = F_0 exp(k t) from the start of a phase to its end.
+
+    `Exponential()` decides F_0 and k in each phase where it is free, that is the feed at both ends of the phase,
+    between which its logarithm is a straight line; `Exponential(3)` decides three such stretches in a row, joined.
+    Neighbouring phases with this shape are joined too. `exponent`: k in 1 / the flowsheet's time, a number or
+    `Free(guess, lower, upper)`. `lower`, `upper`: bounds of the feed all along, positive; where a control may be 0, a
+    thousandth of its upper bound. `values`: given feeds at the ends of the stretches. For a given F_0 and k write the
+    function, `lambda t: F_0 * np.exp(k * t)`. In a solution the feed is an output; the input is its logarithm, "log F".
+    """
+
+    exponent: Any = None
+    linear: ClassVar[bool] = True
+    word: ClassVar[str] = "exponentials"
+
+    def __post_init__(self) -> None:
+        if all(getattr(self, key) is None for key in ("pieces", "every", "values", "ends")):
+            object.__setattr__(self, "pieces", 1)
+        super().__post_init__()
+        if self.exponent is None:
+            return
+        if self.values is not None or not (isinstance(self.exponent, Free) or _is_finite(self.exponent)):
+            raise SpecificationError(
+                f"Exponential: exponent is a finite number or Free(guess, lower, upper), and not given together with "
+                f"values, got {self.exponent!r}."
+            )
+
+        if not isinstance(self.exponent, Free):
+            object.__setattr__(self, "exponent", Free(self.exponent, self.exponent, self.exponent))
+
+    @property
+    def rates(self) -> tuple[float, float] | None:
+        return None if self.exponent is None else (float(self.exponent.lower), float(self.exponent.upper))
+
+
+def is_decided(value: Any) -> bool:
+    """Whether an entry of free={...} decides an input: a shape, or one for each of some phases by their names."""
+    return isinstance(value, Pieces | Mapping)
+
+
+def shape_in(value: Any, phase: str) -> Pieces | None:
+    """The shape that an entry of free={...} decides in a phase, if it does: `{"grow": Exponential(), "make": ...}`."""
+    shape = value.get(phase) if isinstance(value, Mapping) else value
+    return shape if isinstance(shape, Pieces) else None
+
+
+def logarithm(name: str) -> str:
+    """What the logarithm of an input is called, which stands in for it where its shape is exponential."""
+    return f"log {name}"
+
+
+def plain_name(name: str) -> str:
+    """The input whose logarithm this is, or the name itself."""
+    return name.removeprefix("log ")
+
+
+def _is_finite(value: Any) -> bool:
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return number and bool(np.isfinite(value))
+
 
 def _positive(value: Any) -> bool:
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    return number and bool(np.isfinite(value)) and value > 0
+    return _is_finite(value) and value > 0
 
 
 def _check_values(values: Any, what: str, least: int) -> None:

@@ -3,95 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from titer.flowsheets.names import elements_of
-from titer.flowsheets.symbols.symbol import Relation, Symbol, magnitude, quantity
+from titer.flowsheets.recipes.actions import Action
+from titer.flowsheets.recipes.decision import Free, SameAs, number_of
+from titer.flowsheets.recipes.ends import Reaches
+from titer.flowsheets.symbols.symbol import Relation, Symbol
 from titer.flowsheets.unit import Unit
-from titer.numerics.errors import SpecificationError
+from titer.numerics.errors import SpecificationError, unknown
 from titer.numerics.shooting import Shooting
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
-@dataclass(frozen=True)
-class Free:
-    """A decision: `Free(guess, lower, upper)`.
+    from titer.numerics.solution import Solution
 
-    `log`: decide its logarithm (positive quantities over decades). `prior`: (mean, standard deviation), used in
-    estimation. `each`: a parameter that every experiment has a value of its own for, used in estimation too.
-    """
-
-    guess: Any
-    lower: Any = -np.inf
-    upper: Any = np.inf
-    log: bool = False
-    prior: tuple[float, float] | None = None
-    each: bool = False
-
-    def __post_init__(self) -> None:
-        if self.prior is not None:
-            _check_prior(self.prior)
-        numbers = [self.guess, self.lower, self.upper]
-        if any(isinstance(n, Symbol) for n in numbers):
-            return  # quantities: checked where the unit is known
-        guess, lower, upper = (_number(n, "Free") for n in numbers)
-        if np.isnan([guess, lower, upper]).any() or not lower <= guess <= upper or np.isinf(guess):
-            raise SpecificationError(
-                f"Free(guess={guess:g}, lower={lower:g}, upper={upper:g}): "
-                f"expected lower <= guess <= upper, a finite guess, none of them NaN."
-            )
-        if self.log and lower <= 0.0:
-            raise SpecificationError(f"Free(log=True) needs a positive lower bound, got {lower:g}.")
-
-
-@dataclass(frozen=True)
-class Reaches:
-    """The end of a phase as data: a variable reaches a value, "falling", "rising" or from either side ("")."""
-
-    variable: str
-    value: Any
-    direction: str = ""
-
-    def __post_init__(self) -> None:
-        if self.direction not in ("", "falling", "rising"):
-            raise SpecificationError(f"Reaches: direction is 'falling', 'rising' or '', got {self.direction!r}.")
-        if not isinstance(self.variable, str):
-            raise SpecificationError(f"Reaches: the variable is a name such as reactor.S, got {self.variable!r}.")
-        if elements_of(self.variable) != (self.variable,):
-            raise SpecificationError(
-                f"Reaches: {self.variable} is an array; name one element, such as {elements_of(self.variable)[0]}."
-            )
-        if not isinstance(self.value, Symbol) and not np.isfinite(_number(self.value, f"Reaches({self.variable})")):
-            raise SpecificationError(f"Reaches: {self.variable} needs a finite value to reach, got {self.value!r}.")
-
-    @property
-    def sign(self) -> int:
-        return {"falling": -1, "rising": 1, "": 0}[self.direction]
-
-    def residual(self, v: Any) -> Any:
-        """What goes through zero at the end of the phase."""
-        variable, value = v[self.variable], self.value
-        if isinstance(value, Symbol):
-            value = quantity(magnitude(value, variable.measure), variable.measure)
-        return variable - value
-
-    def __str__(self) -> str:
-        return f"{self.variable} reaches {self.value} {self.direction}".strip()
+__all__ = ["Free", "Phase", "Reaches", "Recipe", "SameAs", "check_free_duration"]
 
 
 @dataclass(frozen=True, eq=False)
 class Phase:
     """A stretch of a recipe.
 
-    `duration`: a number, or `Free(guess, lower, upper)`, in the flowsheet's time. `until`: `Reaches(...)` or a function
+    `duration`: a number, or `Free(guess, lower, upper)`, in the flowsheet's time; where the lower limit is 0, the phase
+    may be switched off, and what it sets at its start still is set; `SameAs("load 1")`: that of an earlier phase.
+    `until`: `Reaches(...)` or a function
     of the view that gives a relation (`lambda v: v.reactor.S <= 0.1`); the duration is then found by simulation and
     tied to the condition in an optimization, with `duration=Free(...)` as its guess and limits. `inputs`: trajectories
     for this phase only. `fixed`: controls or parameters held at a number in this phase, whatever is decided elsewhere.
     `idle`: unit operations at rest: their states are held, their ports carry no flow. `start`: states that are set
     when the phase begins: a number, or a function of the view of the previous phase's end. `routes`: connections for
-    this phase only. `method`: `Shooting()` to transcribe it by integration.
+    this phase only. `method`: `Shooting()` to transcribe it by integration. `actions`: what is done at once when the
+    phase begins, one after the other, such as `reactor.bolus(0.1)`; they come after `start`, and see what it has set.
+    What is to happen at a free time ends the phase before it, whose duration is free.
     """
 
     name: str
@@ -103,6 +52,7 @@ class Phase:
     start: Mapping[str, Any] = field(default_factory=dict)
     routes: Sequence[tuple[Any, Any]] = ()
     method: Shooting | None = None
+    actions: Sequence[Action] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -116,13 +66,20 @@ class Phase:
         for key in ("inputs", "fixed", "start"):
             if not isinstance(getattr(self, key), Mapping):
                 raise SpecificationError(f"{what}: {key} is a dict from names to values, got {getattr(self, key)!r}.")
-        for key, noun in (("idle", "unit operations"), ("routes", "pairs (outlet, inlet)")):
+        lists = (("idle", "unit operations"), ("routes", "pairs (outlet, inlet)"), ("actions", "actions"))
+        for key, noun in lists:
             value = getattr(self, key)
             if isinstance(value, str) or not isinstance(value, Sequence):
                 raise SpecificationError(f"{what}: {key} is a list of {noun}, got {value!r}. Write {key}=[...].")
         for unit in self.idle:
             if not isinstance(unit, Unit | str):
                 raise SpecificationError(f"{what}: idle is a list of unit operations, got {unit!r} in it.")
+        for action in self.actions:
+            if not isinstance(action, Action):
+                raise SpecificationError(
+                    f"{what}: actions is a list of what unit operations offer, such as reactor.bolus(0.1), "
+                    f"got {action!r} in it."
+                )
         if self.method is not None and not isinstance(self.method, Shooting):
             raise SpecificationError(f"{what}: method is Shooting(...) or None, got {self.method!r}.")
 
@@ -133,7 +90,10 @@ class Phase:
 
 @dataclass(frozen=True, eq=False, init=False)
 class Recipe:
-    """Phases, one after another: `Recipe(Phase("batch", duration=22), Phase("feed", duration=Free(10, 5, 20)))`."""
+    """Phases, one after another: `Recipe(Phase("batch", duration=22), Phase("feed", duration=Free(10, 5, 20)))`.
+
+    `recipe["feed"]` is a phase; printed, the recipe is a line or more for each of them.
+    """
 
     phases: tuple[Phase, ...]
 
@@ -142,7 +102,8 @@ class Recipe:
             raise SpecificationError('Recipe: no phase was given. Write Recipe(Phase("batch", duration=...), ...).')
         for phase in phases:
             if not isinstance(phase, Phase):
-                raise SpecificationError(f"Recipe: expected phases, got {type(phase).__name__} {phase!r}.")
+                several = "\n  Put a star before it: Recipe(*phases)." if isinstance(phase, list | tuple) else ""
+                raise SpecificationError(f"Recipe: expected phases, got {type(phase).__name__} {phase!r}.{several}")
         names = [phase.name for phase in phases]
         for name in names:
             if names.count(name) > 1:
@@ -154,6 +115,78 @@ class Recipe:
 
     def __len__(self) -> int:
         return len(self.phases)
+
+    def __getitem__(self, name: str) -> Phase:
+        """A phase by name. Raises SpecificationError."""
+        for phase in self.phases:
+            if phase.name == name:
+                return phase
+        raise SpecificationError(f"recipe: {unknown('phase', name, [phase.name for phase in self.phases])}")
+
+    def replaced(self, name: str, /, **changes: Any) -> Recipe:
+        """Another recipe with one phase changed: `recipe.replaced("feed", duration=12.0)`.
+
+        Raises SpecificationError for an unknown phase or keyword.
+        """
+        known = [entry.name for entry in fields(Phase)]
+        for key in changes:
+            if key not in known:
+                raise SpecificationError(f"Phase {name!r}: {unknown('keyword', key, known)}")
+        changed = replace(self[name], **changes)
+        return Recipe(*(changed if phase.name == name else phase for phase in self.phases))
+
+    def with_durations(self, durations: Mapping[str, Any]) -> Recipe:
+        """Another recipe whose phases last as long as given: `recipe.with_durations(plan.duration)`.
+
+        Their limits and end conditions are gone with it. Raises SpecificationError for an unknown phase.
+        """
+        recipe = self
+        for name, duration in durations.items():
+            recipe = recipe.replaced(name, duration=duration, until=None)
+        return recipe
+
+    def to_yaml(self, path: str | Path | None = None) -> str:
+        """The recipe as readable text (YAML), which `from_yaml` reads; `path`: a file to write it to as well.
+
+        Raises SpecificationError where a function stands in it, with what says the same as data.
+        """
+        from titer.flowsheets.recipes.writing import text_of
+
+        text = text_of(self)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    @staticmethod
+    def from_yaml(source: str | Path) -> Recipe:
+        """A recipe from text, or from a file: a `Path`, or a text that ends in .yaml or .yml.
+
+        Names are checked where the recipe meets a plant. Raises SpecificationError, with the phase, the key and the
+        line.
+        """
+        from titer.flowsheets.recipes.reading import recipe_of
+
+        return recipe_of(source)
+
+    def table(self, solution: Solution | None = None) -> pd.DataFrame:
+        """A frame of texts, a row for each phase: what it is to do, and with a solution how long it lasted."""
+        from titer.flowsheets.recipes.table import table_of
+
+        return table_of(self, solution)
+
+    def plot(self, solution: Solution | None = None) -> Figure:
+        """A Gantt picture: a row for each unit operation that the recipe names, or the solution has.
+
+        Bars are as long as planned; with a solution, as long as the phases lasted in it.
+        """
+        from titer.flowsheets.recipes.gantt import gantt_of
+
+        return gantt_of(self, solution)
+
+    def __str__(self) -> str:
+        from titer.flowsheets.recipes.table import lines_of
+
+        return lines_of(self)
 
 
 def _check_duration(duration: Any, until: bool, what: str) -> None:
@@ -169,8 +202,8 @@ def _check_duration(duration: Any, until: bool, what: str) -> None:
             raise SpecificationError(
                 f"{what}: with `until`, give duration=Free(guess, lower, upper): its guess and its limits."
             )
-        if not isinstance(duration, Symbol):
-            number = _number(duration, f"{what}: duration")
+        if not isinstance(duration, Symbol | SameAs):
+            number = number_of(duration, f"{what}: duration")
             if not 0.0 < number < np.inf:
                 raise SpecificationError(f"{what}: the duration must be positive and finite, got {number:g}.")
         return
@@ -193,18 +226,3 @@ def check_free_duration(guess: float, lower: float, upper: float, what: str) -> 
             f"{what}: a free duration needs 0 <= lower <= guess <= upper, a positive guess and a finite upper limit,\n"
             f"  got Free({guess:g}, {lower:g}, {upper:g})."
         )
-
-
-def _check_prior(prior: Any) -> None:
-    pair = isinstance(prior, tuple | list) and len(prior) == 2
-    if not pair or not all(isinstance(n, int | float) and np.isfinite(n) for n in prior) or prior[1] <= 0.0:
-        raise SpecificationError(f"Free: prior is (mean, standard deviation > 0), got {prior!r}.")
-
-
-def _number(value: Any, what: str) -> float:
-    if isinstance(value, bool | str):
-        raise SpecificationError(f"{what}: expected a number, got {value!r}.")
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise SpecificationError(f"{what}: expected a number, got {value!r}.") from None

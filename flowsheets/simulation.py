@@ -14,10 +14,13 @@ from titer.flowsheets.declarations import State
 from titer.flowsheets.doubts import doubts
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.lowering import labels_of
-from titer.flowsheets.operation import Operation, operations
+from titer.flowsheets.operation import Operation, operations, point_before
+from titer.flowsheets.profiles import Exponential, plain_name
 from titer.flowsheets.recipe import Recipe
+from titer.flowsheets.resetting import fresh_states
 from titer.flowsheets.shapes import Shapes, cut, given_shape, pieces_of
 from titer.flowsheets.starting import consistent_start
+from titer.flowsheets.unmet import unmet
 from titer.numerics.dae import Variable
 from titer.numerics.errors import SolveError, SpecificationError
 from titer.numerics.explaining.keeping import Keeper
@@ -122,7 +125,7 @@ def run_operations(
     phases: list[PhaseResult] = []
     for k, operation in enumerate(planned):
         dae = operation.lowered.dae
-        fresh = _reset(operation, planned[k - 1], phases[-1] if phases else None, values)
+        fresh = _reset(planned, k, phases[-1] if phases else None, values, states)
         states |= fresh
         held = {name: states[name] for name in operation.lowered.held}
         length = _length(operation, durations)
@@ -152,27 +155,13 @@ def run_operations(
             raise _stopped(phases, error, _begun(planned, k, clock, fresh), integration) from None
         phases.append(_result(operation, trajectory, held, inputs, length.limit))
         if not trajectory.reached:
-            assert operation.event is not None
             raise StoppedRunError(
                 tuple(phases),
-                f"Phase {operation.name!r}: {operation.event.text} is not met within {length.limit:g} {dae.time}, "
-                f"the longest the phase may last.\n"
-                f"  {_how_near(operation, trajectory, parameters_of(operation, values, held))}"
-                f"Raise the upper limit of its duration, or check the condition.",
+                partial(unmet, operation, trajectory, parameters_of(operation, values, held), length.limit),
             )
         states |= {v.name: float(row[-1]) for v, row in zip(dae.states, trajectory.x, strict=True)}
         clock = float(trajectory.time[-1])
     return tuple(phases)
-
-
-def _how_near(operation: Operation, t: Trajectory, p: Array) -> str:
-    """How near an end of a phase came that was not met."""
-    assert operation.event is not None
-    n = len(t.time)
-    rows = operation.event.function.map(n)(t.time[None, :], t.x, t.z, t.u, np.repeat(p[:, None], n, axis=1))
-    gaps = np.abs(np.array(rows).ravel())
-    k = int(np.argmin(gaps))
-    return f"It came as near as {gaps[k]:.4g}, at t = {t.time[k]:.6g}. "
 
 
 def _stopped(
@@ -255,22 +244,24 @@ def _length(operation: Operation, durations: Mapping[str, float] | None) -> _Len
 
 
 def _reset(
-    operation: Operation, before: Operation, result: PhaseResult | None, values: Mapping[str, float]
+    planned: Sequence[Operation],
+    k: int,
+    result: PhaseResult | None,
+    values: Mapping[str, float],
+    states: Mapping[str, float],
 ) -> dict[str, float]:
-    """The states that are set when a phase begins; functions of the previous end all see the same end."""
-    end: tuple[Any, ...] = ()  # of the first phase there is none before, nor a function of it
+    """The states that are set when phase k begins; functions all see the same point before it."""
+    before = point_before(planned, k)
     if result is not None:
-        t, p = result.trajectory, parameters_of(before, values, result.held)
-        end = (t.time[-1], t.x[:, -1], t.z[:, -1], t.u[:, -1], p)
-    fresh: dict[str, float] = {}
-    for name, value in operation.resets.items():
-        fresh[name] = value if isinstance(value, float) else float(value(*end))
-        if not np.isfinite(fresh[name]):
-            raise SpecificationError(
-                f"Phase {operation.name!r}: start of {name}: expected a finite number, "
-                f"the function gives {fresh[name]!r} at the end of {before.name!r}."
-            )
-    return fresh
+        t = result.trajectory
+        p = parameters_of(before, values, result.held)
+        point = (t.time[-1], t.x[:, -1], t.z[:, -1], t.u[:, -1], p)
+    else:
+        dae = before.lowered.dae
+        p = parameters_of(before, values, {name: states[name] for name in before.lowered.held})
+        x = np.array([states[v.name] for v in dae.states])
+        point = (0.0, x, np.full(len(dae.algebraics), np.nan), np.full(len(dae.inputs), np.nan), p)
+    return fresh_states(planned, k, point)
 
 
 def _result(
@@ -335,7 +326,11 @@ def _source_of(plan: Solution, plant: Flowsheet | None, recipe: Recipe | None, i
         return Source(plant, recipe, {**source.inputs, **inputs}, source.free)
     phases = []
     for phase, result in zip(recipe, plan.phases, strict=True):
-        kept = {name: 0.0 for name in result.shapes if name not in phase.fixed}  # the shape holds the values
+        kept = {  # the shape holds the values
+            plain_name(name): 0.0 if name == plain_name(name) else Exponential(values=[1.0, 1.0])
+            for name in result.shapes
+            if name not in phase.fixed
+        }
         phases.append(replace(phase, inputs={**phase.inputs, **kept}))
     return Source(plant, Recipe(*phases), inputs, {})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,12 +36,19 @@ def save(solution: Solution, path: str | Path) -> Path:
 def write_solution(solution: Solution, file: IO[bytes]) -> None:
     """Write a solution to an open file."""
     arrays: dict[str, Array] = {}
-    facts = {
-        "format": _FORMAT,
+    facts = {"format": _FORMAT, **_facts(solution, "", arrays)}
+    facts["scenarios"] = [_facts(each, f"scenario{r}.", arrays) for r, each in enumerate(solution.scenarios)]
+    entries: dict[str, Any] = {"facts": np.array(json.dumps(facts)), **arrays}
+    np.savez_compressed(file, **entries)
+
+
+def _facts(solution: Solution, prefix: str, arrays: dict[str, Array]) -> dict[str, Any]:
+    """The facts of a solution; its arrays are added under the prefix."""
+    return {
         "kind": solution.kind,
         "time": solution.time,
         "units": plain(solution.units),
-        "phases": [_put(phase, f"{k}.", arrays) for k, phase in enumerate(solution.phases)],
+        "phases": [_put(phase, f"{prefix}{k}.", arrays) for k, phase in enumerate(solution.phases)],
         "values": plain(solution.values),
         "status": solution.status.name,
         "objective": float(solution.objective),
@@ -50,8 +58,6 @@ def write_solution(solution: Solution, file: IO[bytes]) -> None:
         "certificate": _certificate(solution.certificate),
         "message": solution.message,
     }
-    entries: dict[str, Any] = {"facts": np.array(json.dumps(facts)), **arrays}
-    np.savez_compressed(file, **entries)
 
 
 def load(path: str | Path) -> Solution:
@@ -81,10 +87,12 @@ def read_solution(file: IO[bytes], name: str = "the file") -> Solution:
     facts = json.loads(str(arrays["facts"]))
     if facts["format"] != _FORMAT:
         raise SpecificationError(f"{name} has format {facts['format']}, this version reads {_FORMAT}; make it again.")
-    return _solution(facts, arrays)
+    scenarios = facts.get("scenarios", [])
+    own = tuple(_solution(each, arrays, f"scenario{r}.") for r, each in enumerate(scenarios))
+    return replace(_solution(facts, arrays, ""), scenarios=own)
 
 
-def _solution(facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> Solution:
+def _solution(facts: Mapping[str, Any], arrays: Mapping[str, Array], prefix: str) -> Solution:
     certificate = facts["certificate"]
     if certificate is not None:
         certificate = Certificate(**{**certificate, "relaxed": tuple(certificate["relaxed"])})
@@ -92,7 +100,7 @@ def _solution(facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> Solution
         kind=facts["kind"],
         time=facts["time"],
         units=facts["units"],
-        phases=tuple(_get(entry, f"{k}.", arrays) for k, entry in enumerate(facts["phases"])),
+        phases=tuple(_get(entry, f"{prefix}{k}.", arrays) for k, entry in enumerate(facts["phases"])),
         values=facts["values"],
         status=Status[facts["status"]],
         objective=facts["objective"],

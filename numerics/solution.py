@@ -119,7 +119,8 @@ class Solution:
 
     `frame()`, `at_end(name)`, `duration`, `plot()`, `save(path)`. Times are the recipe's, in `time`; where a phase
     resets a state or an input jumps, a time stands twice. `values`: parameters and initial states, decided ones
-    included. `source` (what replays it) and `iterate` (the solver's last point) are not saved.
+    included. `scenarios`: the solution of each scenario of a plan, this one's own first. `source` (what replays it) and
+    `iterate` (the solver's last point) are not saved.
     """
 
     kind: str
@@ -136,6 +137,7 @@ class Solution:
     message: str = ""
     source: Any = None
     iterate: Any = None
+    scenarios: tuple[Solution, ...] = ()
 
     @property
     def duration(self) -> dict[str, float]:

@@ -15,8 +15,8 @@ from titer.estimation.data.noise import Estimated, deviations
 from titer.flowsheets.declarations import Algebraic, State
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.names import elements_of
-from titer.flowsheets.recipe import Free, Recipe
-from titer.flowsheets.signals import in_unit
+from titer.flowsheets.operation import durations_of
+from titer.flowsheets.recipe import Recipe
 from titer.numerics.errors import SpecificationError, unknown
 
 if TYPE_CHECKING:
@@ -173,11 +173,7 @@ def check_domains(
 
 def check_within(frame: pd.DataFrame, recipe: Recipe, plant: Flowsheet, who: str) -> float:
     """Measurements were taken while the recipe ran; its longest duration. Raises SpecificationError."""
-    lengths = (phase.duration for phase in recipe)
-    length: float = sum(
-        in_unit(d.upper if isinstance(d, Free) else d, plant.measure_of_time, f"{who}: a duration of its recipe")
-        for d in lengths
-    )
+    length: float = sum(duration.upper for duration in durations_of(recipe, plant.measure_of_time))
     times = frame.index.to_numpy(dtype=float)
     measured = frame.notna().to_numpy()
     outside = measured.any(axis=1) & ((times < 0.0) | (times > length * (1.0 + 1e-9)))

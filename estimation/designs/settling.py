@@ -15,7 +15,7 @@ from titer.flowsheets.declarations import State
 from titer.flowsheets.operation import Decided
 from titer.flowsheets.problems.placing import Placement
 from titer.flowsheets.profiles import PiecewiseConstant, PiecewiseLinear
-from titer.flowsheets.recipe import Free, Phase, Recipe
+from titer.flowsheets.recipe import Free, Phase, Recipe, SameAs
 
 Array = np.ndarray
 
@@ -36,7 +36,7 @@ def settled(prospect: Prospect, course: Course, times: tuple[Array, ...]) -> Pro
         duration = float(cells[cell])
         inputs = _inputs(prospect, placement, cells, clock, duration)
         length = phase.duration
-        if isinstance(length, Free) and phase.until is None:
+        if isinstance(length, Free | SameAs) and phase.until is None:
             length = duration
         phases.append(_phase(phase, length, inputs, fixed))
         clock += duration

@@ -57,10 +57,13 @@ class Alone:
         columns = [np.array(function(*point)).ravel() for point in points]
         return np.array(columns).reshape(len(points), len(expressions)).T
 
-    def random_points(self, consistent: bool, seed: int = 20260101) -> list[list[Any]]:
+    def random_points(
+        self, consistent: bool, seed: int = 20260101, values: Mapping[str, float] | None = None
+    ) -> list[list[Any]]:
         """Points (t, x, z, u, p) in the domain, around starts and values; `consistent`: on the algebraic equations.
 
-        Where these have no solution near a point, it is left out.
+        Where these have no solution near a point, it is left out. `values`: those of parameters, which vary like the
+        rest where none are given.
         """
         rng, dae, points = np.random.default_rng(seed), self.dae, []
         for _ in range(_POINTS):
@@ -68,6 +71,7 @@ class Alone:
                 np.array([_inside(v, rng) for v in group], dtype=float)
                 for group in (dae.states, dae.algebraics, dae.inputs, dae.parameters)
             )
+            p = p if values is None else np.array([values[v.name] for v in dae.parameters], dtype=float)
             t = float(rng.uniform(0.1, 2.0))
             if consistent and len(z):
                 try:

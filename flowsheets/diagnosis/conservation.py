@@ -33,18 +33,21 @@ class _Total:
     total: ca.SX
     source: ca.SX
     unit: str  # of its rate
+    by_values: bool
 
 
 def broken_totals(examined: Examined) -> Iterator[Finding]:
-    """Totals that do not hold, a finding a unit operation."""
+    """Totals that do not hold, a finding a unit operation; those that hold by values of parameters, by themselves."""
+    lasts = sum(operation.duration.guess for operation in examined.planned)
     for one in examined.alone:
-        totals, findings = _totals(one)
+        found, findings = _totals(one)
         yield from findings
-        if totals:
-            points = [*one.random_points(consistent=True), *_points_of_run(one, examined)]
-            lasts = sum(operation.duration.guess for operation in examined.planned)
-            ratio = examined.plant.measure_of_time.ratio_to(Measure.of(one.unit.time))
-            yield from _unbalanced(one, totals, points, lasts * ratio)
+        ratio = examined.plant.measure_of_time.ratio_to(Measure.of(one.unit.time))
+        for by_values, values in ((False, None), (True, examined.plant.values)):
+            totals = [total for total in found if total.by_values == by_values]
+            if totals:
+                points = [*one.random_points(consistent=True, values=values), *_points_of_run(one, examined)]
+                yield from _unbalanced(one, totals, points, lasts * ratio)
 
 
 def _totals(one: Alone) -> tuple[list[_Total], list[Finding]]:
@@ -65,7 +68,7 @@ def _totals(one: Alone) -> tuple[list[_Total], list[Finding]]:
             mend = "A source is the rate at which the total comes from outside, per time of the unit operation."
             findings.append(Finding(Severity.ERROR, unit.name, f"{text}, expected {measure.label!r}", mend))
             continue
-        found.append(_Total(key, raw(entry.total), raw(source), measure.label))
+        found.append(_Total(key, raw(entry.total), raw(source), measure.label, entry.by_values))
     return found, findings
 
 

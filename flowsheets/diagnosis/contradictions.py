@@ -139,7 +139,7 @@ def _known(examined: Examined, seen: Seen, name: str) -> Iterator[_Range]:
         return
     reset = operation.resets.get(name)
     if isinstance(reset, float) and isinstance(seen.term, Path | AtStart):
-        yield _Range(reset, reset, f"phase {operation.name!r}, which begins by start={{{name}: {reset:g}}},")
+        yield _Range(reset, reset, f"phase {operation.name!r}, which begins with {name} = {reset:g},")
     sources = dict(zip((v.name for v in operation.lowered.dae.inputs), operation.inputs, strict=True))
     source = sources.get(name)
     if isinstance(source, Decided):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from titer.flowsheets.diagnosis.bound_to_leave import bound_to_leave
 from titer.flowsheets.diagnosis.conservation import broken_totals
 from titer.flowsheets.diagnosis.contradictions import contradictions
 from titer.flowsheets.diagnosis.door import Admitted, admit, refused_terms
@@ -76,6 +77,7 @@ def _of_problem(examined: Examined, admitted: Admitted) -> Iterator[Finding]:
     limits = list(contradictions(examined))
     limits += violated_at_once(examined, limits)
     yield from limits
+    yield from bound_to_leave(examined)
     yield from refused_terms(admitted, {seen.term: seen.title for seen in examined.limits}, limits)
     yield from too_few_decisions(examined)
     yield from objective_without_influence(examined)

@@ -18,7 +18,7 @@ from titer.flowsheets.diagnosis.findings import Finding, Severity, mentions
 from titer.flowsheets.flowsheet import Flowsheet, by_element
 from titer.flowsheets.operation import Operation, middle, operations
 from titer.flowsheets.problems.problem import Run, free_numbers, phases_of
-from titer.flowsheets.profiles import Pieces
+from titer.flowsheets.profiles import is_decided
 from titer.flowsheets.streams import port_of
 from titer.flowsheets.terms import Sum, Term
 from titer.numerics.errors import TiterError
@@ -134,7 +134,7 @@ def _connected(asked: Asked, port: str) -> bool:
 def _assumed(asked: Asked) -> tuple[dict[str, float], list[Finding]]:
     """Values of the controls that have no trajectory in some phase, and what is assumed of them."""
     error, known = _tried(lambda: by_element(asked.inputs, "inputs"))
-    pieces = {name: value for name, value in asked.free.items() if isinstance(value, Pieces)}
+    pieces = {name: value for name, value in asked.free.items() if is_decided(value)}
     decided = _elements(pieces)
     values: dict[str, float] = {}
     findings = []

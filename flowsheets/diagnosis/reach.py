@@ -9,7 +9,7 @@ import casadi as ca
 import numpy as np
 
 from titer.flowsheets.diagnosis.placed import TIME, names_read
-from titer.flowsheets.operation import Operation
+from titer.flowsheets.operation import Operation, point_before
 from titer.numerics.dae import Dae
 
 Array = np.ndarray
@@ -29,9 +29,9 @@ def moved(planned: Sequence[Operation], sources: frozenset[str], durations: bool
 
 
 def moved_at_first(operation: Operation, sources: frozenset[str]) -> frozenset[str]:
-    """Names that `sources` move at the very first instant of a phase: no rate has acted yet."""
+    """Names that `sources` move at the very first instant of the first phase: its actions have, no rate has acted."""
     dae = operation.lowered.dae
-    now, equations = set(sources), (*_rows(dae, 1), *_held(dae))
+    now, equations = _after_resets([operation], 0, set(sources), sources), (*_rows(dae, 1), *_held(dae))
     while True:
         before = len(now)
         for read, determined in equations:
@@ -47,7 +47,7 @@ def _after_resets(planned: Sequence[Operation], k: int, now: set[str], sources: 
     for name, value in planned[k].resets.items():
         if isinstance(value, float):
             kept -= {name} - sources
-        elif k and _reads(value, planned[k - 1].lowered.dae) & now:
+        elif _reads(value, point_before(planned, k).lowered.dae) & now:
             kept |= {name}
         else:
             kept -= {name} - sources

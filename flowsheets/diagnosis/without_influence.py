@@ -12,7 +12,7 @@ from titer.flowsheets.diagnosis.examined import Examined, listed
 from titer.flowsheets.diagnosis.findings import Finding, Severity
 from titer.flowsheets.diagnosis.placed import names_read
 from titer.flowsheets.diagnosis.reach import changing, moved
-from titer.flowsheets.operation import Operation
+from titer.flowsheets.operation import Operation, point_before
 from titer.flowsheets.terms import Integral
 from titer.flowsheets.trace import port_scalars
 from titer.numerics.errors import TiterError
@@ -115,7 +115,7 @@ def _read(examined: Examined) -> frozenset[str]:
             found |= names_read(operation.event.function, 0, dae)
         for value in operation.resets.values():
             if isinstance(value, ca.Function):
-                found |= names_read(value, 0, examined.planned[k - 1].lowered.dae)
+                found |= names_read(value, 0, point_before(examined.planned, k).lowered.dae)
     for one in examined.alone:
         found |= _read_by_totals(one)
     return found

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from titer.flowsheets.problems.hedged import wire_hedge
 from titer.flowsheets.problems.placing import Placement, Setting, place
 from titer.flowsheets.problems.problem import FreeNumber, PhaseTerms, Problem, free_numbers
-from titer.flowsheets.problems.wiring import Wiring, wire_parameters_of_run, wire_run
+from titer.flowsheets.problems.wires import Wiring
+from titer.flowsheets.problems.wiring import wire_parameters_of_run, wire_run
 from titer.numerics.nlp import (
     Block,
     Nlp,
@@ -44,6 +46,7 @@ def assemble(
         wiring.blocks += [placement.block for placement in placements]
         runs.append(placements)
         wire_run(wiring, r, placements, plants[r], runs[0] if r and problem.share_decisions else None)
+    wire_hedge(wiring)
     return Assembled(problem, join(wiring.blocks, wiring.links), tuple(runs), wiring.numbers, plants)
 
 

@@ -60,6 +60,6 @@ def _others(placement: Placement) -> list[str]:
     operation = placement.operation
     texts = [operation.event.text] if operation.event is not None else []
     for variable, source in zip(operation.lowered.dae.inputs, operation.inputs, strict=True):
-        if isinstance(source, Decided) and getattr(source.pieces, "rate", None) is not None:
-            texts += [f"rate of change of {variable.name}, {way}" for way in ("rising", "falling")]
+        if isinstance(source, Decided) and source.pieces.rates is not None:
+            texts += [f"rate of change of {variable.name}{way}" for way in ("", ", rising", ", falling")]
     return texts

@@ -12,12 +12,13 @@ import numpy as np
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.problems.assembly import Assembled, Placement
 from titer.flowsheets.problems.climbing import RELAXATION
-from titer.flowsheets.problems.problem import PhaseTerms, Placed
+from titer.flowsheets.problems.felt import felt_domains
+from titer.flowsheets.problems.measured import cost_of, integral, values_along
+from titer.flowsheets.problems.problem import PhaseTerms, Placed, Problem
 from titer.flowsheets.problems.results import moved_ends
 from titer.flowsheets.problems.start import Started
 from titer.flowsheets.simulation import StoppedRunError, parameters_of, run_operations
 from titer.flowsheets.terms import AtTimes
-from titer.numerics.integration.trajectory import Trajectory
 from titer.numerics.solution import Certificate, PhaseResult, Solution
 
 Array = np.ndarray
@@ -54,7 +55,8 @@ def certify(started: Started, r: int = 0, accuracy: float = 1e-5) -> Certificate
         terms = [p.terms for p in placements]
         violations = _violations(terms, replayed, plant)
         measured = _measured(started.assembled, placements)
-        objective = started.assembled.problem.sign * _objective(terms, replayed, plant, measured)
+        cost = cost_of(terms, replayed, plant.values) + _data_cost(terms, replayed, plant, measured)
+        objective = started.assembled.problem.sign * cost
         early = _early_ends(terms, replayed, plant)
     except StoppedRunError as stop:
         stopped = f"the replay failed: {stop.message.splitlines()[0]}"
@@ -78,8 +80,9 @@ def certify(started: Started, r: int = 0, accuracy: float = 1e-5) -> Certificate
 def certify_all(started: Started, accuracy: float = 1e-5) -> tuple[Certificate, ...]:
     """The certificates of all runs, with the objective recomputed on their replays compared with the program's."""
     found = [certify(started, r, accuracy) for r in range(len(started.solutions))]
-    mine = started.assembled.problem.sign * started.outcome.objective
-    theirs = sum(c.objective for c in found) + _priors(started)
+    problem = started.assembled.problem
+    mine = problem.sign * started.outcome.objective
+    theirs = problem.sign * problem.cost([problem.sign * c.objective for c in found]) + _priors(started)
     size = max(abs(mine), abs(theirs), 1e-2 / started.scaling.objective)
     gap = abs(mine - theirs) / size if np.isfinite(theirs) else float("inf")
     said = f"the objective is {theirs:.6g} on the replay, not {mine:.6g}; use more elements"
@@ -107,23 +110,31 @@ def _priors(started: Started) -> float:
     return total
 
 
-def merged(certificates: Sequence[Certificate]) -> Certificate:
-    """One certificate for several scenarios: the worst of each."""
-    first = next((c for c in certificates if not c.ok), certificates[0])
+def merged(certificates: Sequence[Certificate], problem: Problem) -> Certificate:
+    """One certificate for the scenarios of a problem: the worst of each, and what the worst scenario says."""
+    gravest = max(range(len(certificates)), key=lambda r: _gravity(certificates[r]))
+    worst_of_all = certificates[gravest]
+    of_all = len({c.message for c in certificates}) == 1
+    message = worst_of_all.message if of_all else f"in scenario {gravest + 1}, {worst_of_all.message}"
 
     def worst(entries: Sequence[Mapping[str, float]]) -> dict[str, float]:
         names = dict.fromkeys(name for entry in entries for name in entry)
         return {name: max(entry.get(name, 0.0) for entry in entries) for name in names}
 
     return replace(
-        first,
+        worst_of_all,
+        message=message,
         deviation=worst([c.deviation for c in certificates]),
         violation=worst([c.violation for c in certificates]),
         largest_violation=max(c.largest_violation for c in certificates),
         seconds=sum(c.seconds for c in certificates),
-        objective=sum(c.objective for c in certificates),
+        objective=problem.sign * problem.cost([problem.sign * c.objective for c in certificates]),
         ok=all(c.ok for c in certificates),
     )
+
+
+def _gravity(certificate: Certificate) -> tuple[bool, float, float]:
+    return not certificate.ok, certificate.largest_violation, certificate.largest_deviation
 
 
 class _Violation(NamedTuple):
@@ -158,16 +169,19 @@ def _complaint(
             f"a state leaves its physical domain by {started.reached.left:.1e} of its size; use more elements, "
             f"or state a limit that is meant as a Path"
         )
-    if started.reached.binding:
-        return f"the physical domain of {_bound(started)} binds; state a limit that is meant as a Path"
+    if felt := felt_domains(started):
+        return f"the physical domain of {_bound(started, felt[0])} binds; state a limit that is meant as a Path"
+    if started.reached.binding and not started.settled:
+        where = _bound(started, started.reached.binding[0])
+        return f"{where} binds where elements undershoot, which may hold the decisions; use more elements, or refine="
     if not max(residuals) <= RESIDUAL:
         return f"the optimality conditions hold only to {max(residuals):.1e}"
     return ""
 
 
-def _bound(started: Started) -> str:
-    """The domain that holds the decisions most: of what, where, and at which bound."""
-    i, attempt, nlp = started.reached.binding[0], started.attempt, started.assembled.nlp
+def _bound(started: Started, i: int) -> str:
+    """A domain that holds the decisions: of what, where, and at which bound."""
+    attempt, nlp = started.attempt, started.assembled.nlp
     pull = started.outcome.bound_multipliers[i]
     side, bound = ("at most", nlp.upper[i]) if pull > 0.0 else ("at least", nlp.lower[i])
     unit = attempt.unit(str(attempt.column_texts[i]))
@@ -220,10 +234,12 @@ def _violations(
     last = {id(total.term): phase for phase in terms for total in phase.totals}
     for phase, result in zip(terms, replayed, strict=True):
         t, p = result.trajectory, parameters_of(phase.operation, plant.values, result.held)
-        for placed in phase.paths:
-            _note(found, names[id(placed.term)], placed, _values(placed, t, p), t.time, plant.time)
+        for placed in (path for path in phase.paths if path.chance is None):
+            _note(found, names[id(placed.term)], placed, values_along(placed, t, p), t.time, plant.time)
         for placed, at in [(x, 0) for x in phase.at_start] + [(x, -1) for x in phase.at_end]:
-            values = _values(placed, t, p)
+            if placed.chance is not None:
+                continue
+            values = values_along(placed, t, p)
             _note(
                 found,
                 names[id(placed.term)],
@@ -233,8 +249,8 @@ def _violations(
                 plant.time,
                 float(np.abs(values).max()),
             )
-        for placed in phase.totals:
-            totals[id(placed.term)] = totals.get(id(placed.term), 0.0) + _integral(_values(placed, t, p), t.time)
+        for placed in (total for total in phase.totals if total.chance is None):
+            totals[id(placed.term)] = totals.get(id(placed.term), 0.0) + integral(values_along(placed, t, p), t.time)
             if last[id(placed.term)] is phase:
                 _note(
                     found, names[id(placed.term)], placed, np.array([totals[id(placed.term)]]), t.time[[-1]], plant.time
@@ -252,19 +268,15 @@ def _measured(assembled: Assembled, placements: Sequence[Placement]) -> dict[int
     return found
 
 
-def _objective(
+def _data_cost(
     terms: Sequence[PhaseTerms], replayed: Sequence[PhaseResult], plant: Flowsheet, measured: Mapping[int, Array]
 ) -> float:
-    """The minimized objective of a run, evaluated on its replay."""
+    """What the data of a run cost on its replay."""
     total = 0.0
     for phase, result in zip(terms, replayed, strict=True):
         t, p = result.trajectory, parameters_of(phase.operation, plant.values, result.held)
-        for placed, at in [(x, 0) for x in phase.at_start] + [(x, -1) for x in phase.at_end]:
-            total += placed.weight * float(_values(placed, t, p)[at]) if placed.weight else 0.0
-        for placed in phase.integrals:
-            total += placed.weight * _integral(_values(placed, t, p), t.time)
         for placed in phase.samples:
-            total += placed.weight * _squares(placed, measured[id(placed)], _values(placed, t, p), t.time)
+            total += placed.weight * _squares(placed, measured[id(placed)], values_along(placed, t, p), t.time)
     return total
 
 
@@ -277,15 +289,6 @@ def _squares(placed: Placed, data: Array, values: Array, time: Array) -> float:
     term = placed.term
     assert isinstance(term, AtTimes)
     return float(squares.sum() if term.loss is None else sum(float(term.loss.cost(s)) for s in squares))
-
-
-def _integral(values: Array, time: Array) -> float:
-    """Simpson's rule on every stretch between jumps (times that stand twice)."""
-    from scipy.integrate import simpson  # slow to import, and seldom wanted
-
-    cuts = np.flatnonzero(np.diff(time) <= 0.0) + 1
-    stretches = zip(np.split(values, cuts), np.split(time, cuts), strict=True)
-    return sum(float(simpson(v, x=t)) for v, t in stretches if len(t) > 1)
 
 
 def _early_ends(terms: Sequence[PhaseTerms], replayed: Sequence[PhaseResult], plant: Flowsheet) -> str:
@@ -306,12 +309,6 @@ def _early_ends(terms: Sequence[PhaseTerms], replayed: Sequence[PhaseResult], pl
     return ""
 
 
-def _values(placed: Placed, t: Trajectory, p: Array) -> Array:
-    n = len(t.time)
-    rows = placed.function.map(n)(t.time[None, :], t.x, t.z, t.u, np.repeat(p[:, None], n, axis=1))
-    return np.array(rows).ravel()
-
-
 def _note(
     found: dict[str, _Violation], name: str, placed: Placed, values: Array, times: Array, unit: str, size: float = 0.0
 ) -> None:
@@ -323,7 +320,8 @@ def _note(
     k = int(np.argmax(beyond))
     amount = max(float(beyond[k]), 0.0)
     size = max(size, float(np.abs(values).max()), *limits, 1e-12)
-    where = f"{placed.measure.label} at t = {times[k]:.4g} {unit}".strip()
+    amount_in = "" if placed.measure.label == "1" else placed.measure.label
+    where = f"{amount_in} at t = {times[k]:.4g} {unit}".strip()
     if name not in found or amount / size > found[name].relative:
         found[name] = _Violation(amount, amount / size, where)
 

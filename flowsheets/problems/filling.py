@@ -10,6 +10,7 @@ import numpy as np
 from titer.flowsheets.declarations import State
 from titer.flowsheets.operation import Decided
 from titer.flowsheets.problems.assembly import Assembled, Placement
+from titer.flowsheets.problems.hedged import hedged_values
 from titer.flowsheets.problems.wiring import log_block, starts_block
 from titer.flowsheets.simulation import parameters_of
 from titer.numerics.dae import sizes_of
@@ -66,6 +67,9 @@ def fill(assembled: Assembled, nominal: Sequence[Sequence[PhaseResult]], numbers
                     put(nlp.cells[log_block(name, r)], np.array([np.log(numbers[name])]))
     for name, cells in _starts(assembled):
         put(cells, np.array([numbers[name]]))
+    terms = [[placement.terms for placement in run] for run in assembled.runs]
+    for wire, values, _ in hedged_values(assembled.problem, terms, nominal, dict(numbers)):
+        put(nlp.where(wire), values)
     return w
 
 
@@ -82,8 +86,10 @@ def column_sizes(assembled: Assembled, nominal: Sequence[Sequence[PhaseResult]])
         decided = (cells >= 0) & (cells < nlp.columns)
         sizes[cells[decided]] = values[decided]
 
+    everywhere = _seen([result for results in nominal for result in results])
     for r, placements in enumerate(assembled.runs):
-        seen = _seen(nominal[r])
+        # scenarios are one process: a state that happens to stay at zero in one of them has its size in the others
+        seen = everywhere if assembled.problem.share_decisions else _seen(nominal[r])
         longest = sum(result.trajectory.duration for result in nominal[r])
         for placement, result in zip(placements, nominal[r], strict=True):
             block, dae = placement.block, placement.dae
@@ -112,9 +118,12 @@ def column_sizes(assembled: Assembled, nominal: Sequence[Sequence[PhaseResult]])
             for block in assembled.plants:
                 put(nlp.cells[block.name][[names.index(number.name)]], np.array([abs(number.guess) or 1.0]))
     guesses = {n.name: abs(n.guess) for n in assembled.numbers}
-    seen = _seen([result for results in nominal for result in results])
     for name, cells in _starts(assembled):
-        put(cells, np.array([max(guesses[name], seen.get(name, 0.0)) or 1.0]))
+        put(cells, np.array([max(guesses[name], everywhere.get(name, 0.0)) or 1.0]))
+    terms = [[placement.terms for placement in run] for run in assembled.runs]
+    known = {n.name: n.guess for n in assembled.numbers}
+    for wire, _, size in hedged_values(assembled.problem, terms, nominal, known):
+        put(nlp.where(wire), np.array([size]))
     return 2.0 ** np.round(np.log2(sizes))
 
 
@@ -143,7 +152,7 @@ def _with_totals(placement: Placement, result: PhaseResult, parameters: Array, t
     if not extra:
         return t.x
     rows = [t.x]
-    for variable, placed in zip(extra, placement.terms.totals, strict=True):
+    for variable, placed in zip(extra, placement.terms.carried, strict=True):
         n = len(t.time)
         p = np.repeat(parameters[:, None], n, axis=1)
         rate = np.array(placed.function.map(n)(t.time[None, :], t.x, t.z, t.u, p)).ravel()

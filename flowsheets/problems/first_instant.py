@@ -40,8 +40,12 @@ def from_the_start(
         changed = any(operation.fixed.get(name) != planned[k - 1].fixed.get(name) for name in numbers)
         return replace(path, at_start=bool(operation.resets) or changed or not before)
     decided = {str(each) for name in free for each in elements_of(name)}
+    if any(not isinstance(value, float) for value in operation.resets.values()):
+        return replace(path, at_start=True)  # actions may carry decisions into it
     if (read | numbers - set(operation.fixed)) & decided:
         return replace(path, at_start=True)
+    if run.underway:
+        return path
     values = run.plant.values
     x = [operation.resets.get(name, values[name]) for name in names]
     p = [operation.fixed.get(name, values.get(name, np.nan)) for name in parameters]

@@ -153,7 +153,7 @@ def _moved(operation: Operation, guess: Callable[[Decided], Any], duration: Call
     inputs = tuple(replace(s, guess=guess(s)) if isinstance(s, Decided) else s for s in operation.inputs)
     d = operation.duration
     if d.free and operation.event is None:
-        d = Duration(float(np.clip(duration(d), d.lower, d.upper)), d.lower, d.upper, True)
+        d = replace(d, guess=float(np.clip(duration(d), d.lower, d.upper)))
     return replace(operation, inputs=inputs, duration=d)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from titer.flowsheets.names import elements_of
-from titer.flowsheets.operation import Decided
+from titer.flowsheets.operation import Decided, Operation, point_before
 from titer.flowsheets.problems.problem import PhaseTerms, Placed, Problem
 from titer.numerics.errors import SpecificationError
 
@@ -48,11 +48,9 @@ def _reached(problem: Problem, phases: Sequence[PhaseTerms], read: set[str]) -> 
     free = {str(each) for name in problem.free for each in elements_of(name)}
     moved = set(free)  # names of states, parameters and inputs that decisions move
     time_moves = False
-    for phase in phases:
+    for k, phase in enumerate(phases):
         operation, dae = phase.operation, phase.operation.lowered.dae
-        for name, value in operation.resets.items():
-            if isinstance(value, float):
-                moved.discard(name)
+        moved = _after_resets([p.operation for p in phases], k, moved, time_moves)
         x = np.array([v.name in moved for v in dae.states], dtype=bool)
         p = np.array([v.name in moved for v in dae.parameters], dtype=bool)
         u = np.array([isinstance(s, Decided) for s in operation.inputs], dtype=bool)
@@ -75,6 +73,25 @@ def _reached(problem: Problem, phases: Sequence[PhaseTerms], read: set[str]) -> 
         time_moves = moving_time
         moved |= {v.name for v, flag in zip(dae.states, x, strict=True) if flag}
     return False
+
+
+def _after_resets(planned: Sequence[Operation], k: int, moved: set[str], time_moves: bool) -> set[str]:
+    """What decisions reach when phase k begins: a state that is set to a number is not, one that is set to something
+    they reach is."""
+    before = point_before(planned, k)
+    dae, now = before.lowered.dae, set(moved)
+    decided = {v.name for v, s in zip(dae.inputs, before.inputs, strict=True) if isinstance(s, Decided)}
+    for name, value in planned[k].resets.items():
+        if isinstance(value, float):
+            now.discard(name)
+            continue
+        reached = time_moves and value.jac_sparsity(0, _TIME).nnz() > 0
+        for argument, group in ((_STATES, dae.states), (_INPUTS, dae.inputs), (_PARAMETERS, dae.parameters)):
+            columns = set(value.jac_sparsity(0, argument).get_col())
+            reached = reached or any(group[j].name in moved | decided for j in columns)
+        if reached:
+            now.add(name)
+    return now
 
 
 def _is_something(placed: Placed) -> bool:

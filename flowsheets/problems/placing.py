@@ -12,7 +12,6 @@ import numpy as np
 from titer.flowsheets.operation import Decided, Operation
 from titer.flowsheets.problems.problem import PhaseTerms, Placed
 from titer.flowsheets.problems.sampling import CLOSE
-from titer.flowsheets.profiles import PiecewiseLinear
 from titer.flowsheets.shapes import given_shape
 from titer.flowsheets.signals import Signal
 from titer.flowsheets.terms import AtTimes
@@ -52,6 +51,7 @@ class Placement:
     dae: Dae  # with the totals as further states
     shapes: Mapping[str, tuple[Profile, Array]]  # shape and first values of each input
     samples: tuple[Sampled, ...] = ()
+    rooms: tuple[int, ...] = ()  # chances whose rooms follow the model's parameters
 
     @property
     def operation(self) -> Operation:
@@ -93,15 +93,14 @@ def place(phase: PhaseTerms, nominal: PhaseResult, setting: Setting) -> Placemen
             shape,
             np.clip(values, source.lower, source.upper) if isinstance(source, Decided) else values,
         )
-    dae = _with_totals(operation, phase.totals)
+    rooms = tuple(sorted({p.chance for p in phase.paths if p.chance is not None}))
+    dae = _with_rooms(_with_totals(operation, phase.carried), rooms)
     segment = Segment(
         name=setting.name,
         dae=dae,
         profiles=tuple(shape for shape, _ in shapes.values()),
-        paths=tuple(
-            PathRow(widened(p.function, dae), p.lower, p.upper, p.term.label(), p.at_start) for p in phase.paths
-        ),
-        integrands=tuple(Integrand(widened(p.function, dae), p.weight) for p in phase.integrals),
+        paths=tuple(row for p in phase.paths for row in _path_rows(p, dae, rooms)),
+        integrands=tuple(Integrand(widened(p.function, dae), p.weight) for p in phase.integrals if not phase.gathered),
         needs_start=_reads_start(phase, operation),
         movable=_movable(operation, shapes),
     )
@@ -113,12 +112,12 @@ def place(phase: PhaseTerms, nominal: PhaseResult, setting: Setting) -> Placemen
     samples: tuple[Sampled, ...] = ()
     if phase.samples:
         transcribed, samples = _with_samples(transcribed, phase.samples, clock, duration, setting.fixed_times)
-    return Placement(phase, transcribed, dae, shapes, samples)
+    return Placement(phase, transcribed, dae, shapes, samples, rooms)
 
 
 def _decided_profile(source: Decided, duration: float, operation: Operation) -> Profile:
     edges = source.pieces.edges(duration, not operation.duration.free)
-    return Profile.lines(edges) if isinstance(source.pieces, PiecewiseLinear) else Profile.steps(edges)
+    return Profile.lines(edges) if source.pieces.linear else Profile.steps(edges)
 
 
 def _sampled_values(profile: Profile, shape: Profile, values: Array) -> Array:
@@ -177,17 +176,46 @@ def _ends(
 
 
 def _with_totals(operation: Operation, totals: Sequence[Placed]) -> Dae:
-    """The model with a further state for each integral that has a limit."""
+    """The model with a further state for each integral that is carried along."""
     dae = operation.lowered.dae
     if not totals:
         return dae
-    t, x, z, u, p = operation.lowered.symbols
+    t, x, z, u, p = (ca.SX.sym("a", n) for n in (1, *dae.sizes))
     extra = ca.SX.sym("totals", len(totals))
     rate, zero, output = dae.function(t, x, z, u, p)
-    rates = [placed.function(t, x, z, u, p) for placed in totals]
+    rates = [widened(placed.function, dae)(t, x, z, u, p) for placed in totals]
     function = ca.Function("plant", [t, ca.vertcat(x, extra), z, u, p], [ca.vertcat(rate, *rates), zero, output])
     states = tuple(Variable(total_name(placed), placed.measure.label, start=0.0) for placed in totals)
     return replace(dae, function=function, states=(*dae.states, *states))
+
+
+def _with_rooms(dae: Dae, rooms: Sequence[int]) -> Dae:
+    """The model with a further parameter for each chance: the room that its limit has in this run."""
+    if not rooms:
+        return dae
+    point = [ca.SX.sym("a", n) for n in (1, *dae.sizes)]
+    wide = [*point[:-1], ca.vertcat(point[-1], ca.SX.sym("room", len(rooms)))]
+    parameters = (*dae.parameters, *(Variable(f"room {i + 1}") for i in rooms))
+    return replace(dae, function=ca.Function("plant", wide, dae.function(*point)), parameters=parameters)
+
+
+def _path_rows(placed: Placed, dae: Dae, rooms: Sequence[int]) -> list[PathRow]:
+    """The rows of a path; one with room has a row for each of its limits."""
+    function, label, at_start = widened(placed.function, dae), placed.term.label(), placed.at_start
+    if placed.chance is None:
+        return [PathRow(function, placed.lower, placed.upper, label, at_start)]
+    point = [ca.SX.sym("a", n) for n in (1, *dae.sizes)]
+    value, room = function(*point), point[-1][len(dae.parameters) - len(rooms) + rooms.index(placed.chance)]
+    return [
+        PathRow(ca.Function("path", point, [value + way * room]), *limits, label, at_start)
+        for way, limits in roomy(placed)
+    ]
+
+
+def roomy(placed: Placed) -> list[tuple[float, tuple[float, float]]]:
+    """The finite limits of a term with room: the sign with which its room is added, and the limits of that row."""
+    rows = [(-1.0, (-np.inf, placed.upper)), (1.0, (placed.lower, np.inf))]
+    return [(way, limits) for way, limits in rows if np.isfinite(limits).any()]
 
 
 def total_name(placed: Placed) -> str:
@@ -195,8 +223,9 @@ def total_name(placed: Placed) -> str:
 
 
 def widened(function: ca.Function, dae: Dae) -> ca.Function:
-    """A function of the plant's point as one of the point with totals."""
-    if function.numel_in(1) == len(dae.states):
+    """A function of the plant's point as one of the point with totals, further inputs and rooms."""
+    nx, nu, count = function.numel_in(1), function.numel_in(3), function.numel_in(4)
+    if (nx, nu, count) == (len(dae.states), len(dae.inputs), len(dae.parameters)):
         return function
     t, z = ca.SX.sym("t"), ca.SX.sym("z", len(dae.algebraics))
     x, u, p = (
@@ -204,7 +233,7 @@ def widened(function: ca.Function, dae: Dae) -> ca.Function:
         ca.SX.sym("u", len(dae.inputs)),
         ca.SX.sym("p", len(dae.parameters)),
     )
-    return ca.Function(function.name(), [t, x, z, u, p], [function(t, x[: function.numel_in(1)], z, u, p)])
+    return ca.Function(function.name(), [t, x, z, u, p], [function(t, x[:nx], z, u[:nu], p[:count])])
 
 
 def _with_samples(

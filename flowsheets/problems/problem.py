@@ -17,15 +17,21 @@ from titer.flowsheets.declarations import Control, Parameter, State
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.lowering import Lowered, evaluate
 from titer.flowsheets.names import elements_of
-from titer.flowsheets.operation import Decided, Operation, operations
+from titer.flowsheets.operation import Operation, operations
+from titer.flowsheets.problems.decided import (
+    check_is_mapping,
+    check_that_free_inputs_act,
+    check_that_starts_are_decided_once,
+)
 from titer.flowsheets.problems.first_instant import from_the_start
+from titer.flowsheets.problems.hedging import Hedge
 from titer.flowsheets.problems.sampling import check_samples, homes
-from titer.flowsheets.profiles import Pieces
+from titer.flowsheets.profiles import is_decided
 from titer.flowsheets.recipe import Free, Recipe
 from titer.flowsheets.signals import in_unit
 from titer.flowsheets.symbols.measure import DIMENSIONLESS, Measure
 from titer.flowsheets.symbols.symbol import Symbol
-from titer.flowsheets.terms import AtEnd, AtStart, AtTimes, Integral, Path, Sum, Term
+from titer.flowsheets.terms import AtEnd, AtStart, AtTimes, Integral, Path, Sum, Term, Weighted
 from titer.numerics.errors import NotActiveError, SpecificationError, unknown
 from titer.numerics.grid import Grid
 
@@ -39,11 +45,15 @@ class Run:
     inputs: Mapping[str, Any]
     objective: Sum
     constraints: tuple[Term, ...] = ()
+    roomy: tuple[Term, ...] = ()  # limits with room, as the hedge's chances pose them
+    gathered: bool = False  # the objective is wanted as a number of its own, not added to the others
+    underway: bool = False  # it starts where a plant stands, which may be outside of limits: nothing to complain of
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Runs, decisions and a grid. `share_decisions`: inputs, durations and starts are the same in all runs (scenarios).
+    """Runs, decisions and a grid. `share_decisions`: inputs, durations and starts are the same in all runs (scenarios),
+    as far as the `hedge` says; it also says how the runs' objectives make one, and which limits are chances.
 
     `free` maps controls to pieces, and parameters and initial states to `Free`. Raises SpecificationError where it does
     not, and for a prior where nothing is estimated.
@@ -54,6 +64,7 @@ class Problem:
     grid: Grid = field(default_factory=Grid)
     share_decisions: bool = True
     sign: float = 1.0  # of the user's objective to the minimized one: -1 where it is maximized
+    hedge: Hedge | None = None
 
     def __post_init__(self) -> None:
         check_is_mapping(self.free)
@@ -77,6 +88,18 @@ class Problem:
     @property
     def plant(self) -> Flowsheet:
         return self.runs[0].plant
+
+    def scale(self, r: int) -> float:
+        """What run `r`'s objective is multiplied by to be the user's, for this run alone."""
+        if self.hedge is None or self.hedge.gathers:
+            return self.sign
+        return self.sign / float(self.hedge.weights[r])
+
+    def cost(self, costs: Sequence[float]) -> float:
+        """The minimized objective, from that of each run as it stands in the program."""
+        if self.hedge is None or not self.hedge.gathers:
+            return float(np.sum(costs))
+        return self.hedge.objective.of(np.asarray(costs, dtype=float), self.hedge.weights)
 
     def to_pyomo(self, grid: Grid | None = None) -> Any:
         """The problem as a Pyomo.DAE model with starting values, as `Flowsheet.to_pyomo` describes it.
@@ -116,6 +139,7 @@ class Placed:
     measure: Measure
     at_start: bool = False  # a path that holds at the phase's first instant too, because something there is decided
     chosen: np.ndarray | None = None  # of a term over data: indices of the samples that belong to this phase
+    chance: int | None = None  # whose room its limits have, where it need not hold in every run
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +153,12 @@ class PhaseTerms:
     integrals: tuple[Placed, ...]  # of the objective
     totals: tuple[Placed, ...]  # integrals with limits: they become states
     samples: tuple[Placed, ...]
+    gathered: bool = False
+
+    @property
+    def carried(self) -> tuple[Placed, ...]:
+        """Integrals that are carried along as states: those with limits, and those of an objective that is gathered."""
+        return (*self.totals, *self.integrals) if self.gathered else self.totals
 
 
 def free_numbers(plant: Flowsheet, free: Mapping[str, Any]) -> tuple[FreeNumber, ...]:
@@ -142,7 +172,7 @@ def free_numbers(plant: Flowsheet, free: Mapping[str, Any]) -> tuple[FreeNumber,
             kind = scalar.kind if scalar else "inlet" if str(each) in plant.inlet_names else None
             if kind is None:
                 raise SpecificationError(f"free: {unknown('name', each, [*scalars, *plant.inlet_names])}")
-            if isinstance(value, Pieces):
+            if is_decided(value):
                 if kind not in (Control.kind, "inlet"):
                     raise SpecificationError(
                         f"free: {each} is a {kind}; pieces are for controls.\n"
@@ -151,8 +181,8 @@ def free_numbers(plant: Flowsheet, free: Mapping[str, Any]) -> tuple[FreeNumber,
                 continue
             if not isinstance(value, Free):
                 raise SpecificationError(
-                    f"free: {each} needs PiecewiseConstant(n), PiecewiseLinear(n) or Free(guess, lower, upper), "
-                    f"got {value!r}."
+                    f"free: {each} needs PiecewiseConstant(n), PiecewiseLinear(n), Exponential() or "
+                    f"Free(guess, lower, upper), got {value!r}."
                 )
             if kind not in (Parameter.kind, State.kind) or scalar is None:
                 raise SpecificationError(
@@ -175,15 +205,16 @@ def free_numbers(plant: Flowsheet, free: Mapping[str, Any]) -> tuple[FreeNumber,
 def phases_of(run: Run, free: Mapping[str, Any]) -> tuple[PhaseTerms, ...]:
     """The phases of a run with their terms, lowered. Raises SpecificationError for whatever does not fit."""
     planned = operations(run.plant, run.recipe, run.inputs, free)
-    _check_that_free_inputs_act(planned, free)
-    _check_that_starts_are_decided_once(planned[0], free)
+    check_that_free_inputs_act(planned, free)
+    check_that_starts_are_decided_once(planned[0], free)
     names = [operation.name for operation in planned]
-    wanted = [(weight, term) for weight, term in run.objective.terms]
-    wanted += [(0.0, _named(term, planned)) for term in run.constraints]
-    for _, term in wanted:
+    wanted: list[tuple[float, Term, int | None]] = [(*entry, None) for entry in _objective(run)]
+    wanted += [(0.0, named(term, planned), None) for term in run.constraints]
+    wanted += [(0.0, named(term, planned), i) for i, term in enumerate(run.roomy)]
+    for _, term, _ in wanted:
         if term.phase is not None and term.phase not in names:
             raise SpecificationError(f"{term.label()}: {unknown('phase', term.phase, names)}")
-    totals = [term.label() for term in run.constraints if isinstance(term, Integral)]
+    totals = [term.label() for term in (*run.constraints, *run.roomy) if isinstance(term, Integral)]
     for label in totals:
         if totals.count(label) > 1:
             raise SpecificationError(f"subject_to: two integrals with limits are called {label!r}; give each a name=.")
@@ -191,11 +222,11 @@ def phases_of(run: Run, free: Mapping[str, Any]) -> tuple[PhaseTerms, ...]:
         {key: [] for key in ("at_start", "at_end", "paths", "integrals", "totals", "samples")} for _ in planned
     ]
     check_samples(run, planned)
-    for weight, term in wanted:
+    for weight, term, chance in wanted:
         found: dict[int, Placed] = {}
         for k in _phases_for(term, planned):
             try:
-                entry = _place(planned[k].lowered, term, weight)
+                entry = replace(_place(planned[k].lowered, term, weight), chance=chance)
             except NotActiveError:
                 if term.phase is not None or not isinstance(term, Path | Integral | AtTimes):
                     raise
@@ -214,9 +245,21 @@ def phases_of(run: Run, free: Mapping[str, Any]) -> tuple[PhaseTerms, ...]:
     for k, groups in enumerate(placed):
         groups["paths"] = [from_the_start(run, free, planned, k, path, placed) for path in groups["paths"]]
     return tuple(
-        PhaseTerms(operation, **{key: tuple(entries) for key, entries in groups.items()})
+        PhaseTerms(operation, **{key: tuple(entries) for key, entries in groups.items()}, gathered=run.gathered)
         for operation, groups in zip(planned, placed, strict=True)
     )
+
+
+def _objective(run: Run) -> list[Weighted]:
+    """Terms of the objective; where it is gathered, integrals become states, and each needs a name of its own."""
+    if not run.gathered:
+        return list(run.objective.terms)
+    if any(isinstance(term, AtTimes) for _, term in run.objective.terms):
+        raise SpecificationError("an objective over data has no worst scenario; use Mean().")
+    return [
+        (weight, replace(term, name=f"{term.label()}, {i + 1} in the objective"))
+        for i, (weight, term) in enumerate(run.objective.terms)
+    ]
 
 
 def _held_at_start(first: Operation, free: Mapping[str, Any]) -> list[Placed]:
@@ -238,7 +281,7 @@ def _held_at_start(first: Operation, free: Mapping[str, Any]) -> list[Placed]:
     return held
 
 
-def _named(term: Term, planned: Sequence[Operation]) -> Term:
+def named(term: Term, planned: Sequence[Operation]) -> Term:
     """A limit without a name, called by what it reads: "Path of reactor.T"."""
     if term.name is not None:
         return term
@@ -258,23 +301,6 @@ def _named(term: Term, planned: Sequence[Operation]) -> Term:
             more = f" and {len(read) - 2} more" if len(read) > 2 else ""
             return replace(term, name=f"{term.label()} of {', '.join(read[:2])}{more}")
     return term
-
-
-def check_is_mapping(free: Any) -> None:
-    """`free` says what each name is decided by. Raises SpecificationError."""
-    if not isinstance(free, Mapping):
-        raise SpecificationError(
-            f"free is a dict from names to pieces or Free(guess, lower, upper), got {type(free).__name__} {free!r}."
-        )
-
-
-def check_free(run: Run, free: Mapping[str, Any], terms: Sequence[PhaseTerms]) -> None:
-    """There must be something to decide. Raises SpecificationError."""
-    if not free and not any(phase.operation.duration.free for phase in terms):
-        raise SpecificationError(
-            "nothing is free.\n"
-            "  Give free={control: PiecewiseConstant(10)}, or a Phase(duration=Free(guess, lower, upper))."
-        )
 
 
 def limit(value: Any, measure: Measure, otherwise: float, what: str) -> float:
@@ -340,32 +366,3 @@ def _only_reads_held(lowered: Lowered, placed: Placed) -> bool:
     columns = set(function.jac_sparsity(0, 4).get_col())
     first = len(lowered.dae.parameters) - len(lowered.held)
     return any(column >= first for column in columns)
-
-
-def _check_that_free_inputs_act(planned: Sequence[Operation], free: Mapping[str, Any]) -> None:
-    pairs = [
-        (v.name, source)
-        for operation in planned
-        for v, source in zip(operation.lowered.dae.inputs, operation.inputs, strict=True)
-    ]
-    names = {name for name, _ in pairs}
-    decided = {name for name, source in pairs if isinstance(source, Decided)}
-    for name, value in free.items():
-        for each in elements_of(name):
-            if not isinstance(value, Pieces) or str(each) in decided:
-                continue
-            if str(each) in names:
-                raise SpecificationError(
-                    f"free: {each} is decided, but every phase fixes it or gives it a trajectory of its own.\n"
-                    f"  Leave it out of Phase(fixed={{...}}) or Phase(inputs={{...}}) where it is to be decided."
-                )
-            raise SpecificationError(f"free: {each} is decided, but its unit operation is active in no phase.")
-
-
-def _check_that_starts_are_decided_once(first: Operation, free: Mapping[str, Any]) -> None:
-    for each in (each for name in free for each in elements_of(name)):
-        if str(each) in first.resets:
-            raise SpecificationError(
-                f"free: the start of {each} is decided, but Phase {first.name!r} sets it by start={{...}}.\n"
-                f"  Leave it out of one of them; a guess stands in Free(guess, lower, upper)."
-            )

@@ -23,11 +23,18 @@ from titer.numerics.solvers import Outcome
 Array = np.ndarray
 
 
-def read(assembled: Assembled, r: int, outcome: Outcome, rungs: Sequence[Rung], stats: Mapping[str, Any]) -> Solution:
-    """The solution of run `r` from the decisions of an outcome."""
+def read(
+    assembled: Assembled,
+    r: int,
+    outcome: Outcome,
+    rungs: Sequence[Rung],
+    stats: Mapping[str, Any],
+    clock: float = 0.0,
+) -> Solution:
+    """The solution of run `r` from the decisions of an outcome. `clock`: when it begins."""
     run = assembled.problem.runs[r]
     cells = np.concatenate([outcome.w, assembled.nlp.data])
-    phases, clock = [], 0.0
+    phases = []
     for placement in assembled.runs[r]:
         result = _phase(assembled, placement, cells, clock)
         phases.append(result)
@@ -72,7 +79,7 @@ def _phase(assembled: Assembled, placement: Placement, cells: Array, clock: floa
     dae = operation.lowered.dae
     here = cells[assembled.nlp.cells[block.name]]
     duration = float(here[block.slot("duration").cells[0]])
-    parameters = here[block.slot("parameters").cells]
+    parameters = here[block.slot("parameters").cells][: len(dae.parameters)]  # without rooms
     moved = moved_ends(assembled, placement, cells)
     shapes: dict[str, tuple[Profile, Array]] = {}
     for variable, profile in zip(dae.inputs, placement.transcribed.segment.profiles, strict=True):

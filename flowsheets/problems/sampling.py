@@ -38,7 +38,8 @@ def homes(term: AtTimes, planned: Sequence[Operation], where: Sequence[int], uni
         time = float(times[lost[0]])
         if time > clock * (1.0 + CLOSE):
             raise SpecificationError(
-                f"{term.label()}: data need fixed durations, the time of the phase at {time:g} {unit} is free."
+                f"{term.label()}: data need fixed durations, the time of the phase at {time:g} {unit} is free.\n"
+                f"  How long it lasted is known once it is measured: give duration=number, without until."
             )
         raise SpecificationError(
             f"{term.label()}: the sample at {time:g} {unit} lies in a phase in which what it reads is not active, "

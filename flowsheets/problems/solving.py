@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from titer.flowsheets.problems.certificate import VIOLATION, certify_all, merged
 from titer.flowsheets.problems.climbing import climb
+from titer.flowsheets.problems.felt import felt_domains
 from titer.flowsheets.problems.ladder import Ladder
 from titer.flowsheets.problems.problem import Problem
 from titer.flowsheets.problems.refining import refined_grid, split_grid, switching_inputs
@@ -24,6 +25,7 @@ from titer.numerics.solvers import Fatrop, Ipopt, Status
 ACCURACY = 1e-5  # replay deviation to which a mesh that was left open is refined
 _REFINEMENTS = 6
 _MOST_ELEMENTS = 1000
+_SAME = 1e-5  # of the objective: what two meshes differ by that say the same
 _LOST = 1e-3  # relative loss of an objective from mesh to mesh that is worth a word
 
 
@@ -38,7 +40,7 @@ class Solved:
 def solve(
     problem: Problem,
     solver: Ipopt | Fatrop,
-    start_from: Solution | None = None,
+    start_from: Solution | Sequence[Solution] | None = None,
     starts: int | None = None,
     seed: int = 0,
     refine: float | None = None,
@@ -90,7 +92,7 @@ def _kept(keeper: Keeper, message: str, solution: Solution) -> tuple[str, Soluti
 def _solved(
     problem: Problem,
     solver: Ipopt | Fatrop,
-    start_from: Solution | None,
+    start_from: Solution | Sequence[Solution] | None,
     starts: int | None,
     seed: int,
     refine: float | None,
@@ -117,7 +119,11 @@ def _may_be_too_coarse(started: Started) -> bool:
 
 
 def _with_more_elements(
-    current: _Pass, solver: Ipopt | Fatrop, start_from: Solution | None, accuracy: float, keeper: Keeper
+    current: _Pass,
+    solver: Ipopt | Fatrop,
+    start_from: Solution | Sequence[Solution] | None,
+    accuracy: float,
+    keeper: Keeper,
 ) -> _Pass:
     """The problem on three times the elements, where that is solved."""
     counts = {p.operation.name: 3 * (len(p.transcribed.ends) - 1) for p in current.started.assembled.runs[0]}
@@ -144,6 +150,11 @@ class _Pass:
         )
 
     @property
+    def held(self) -> bool:
+        """Whether a domain binds that the process would leave, or that may hold the decisions."""
+        return bool(self.started.reached.binding) and not self.started.settled
+
+    @property
     def worst(self) -> Certificate:
         """The certificate of the run that deviates most."""
         return max(self.certificates, key=lambda c: c.largest_deviation)
@@ -154,7 +165,7 @@ def _refined(current: _Pass, solver: Ipopt | Fatrop, accuracy: float, keeper: Ke
     target, vain, best = accuracy, 0, current
     for _ in range(_REFINEMENTS):
         elements = sum(len(p.transcribed.ends) - 1 for run in current.started.assembled.runs for p in run)
-        held = current.good(accuracy) and bool(current.started.reached.binding)
+        held = current.good(accuracy) and current.held
         if (
             not current.started.outcome.status.ok
             or (current.good(accuracy) and not held)
@@ -168,6 +179,7 @@ def _refined(current: _Pass, solver: Ipopt | Fatrop, accuracy: float, keeper: Ke
         started = start(finer, solver, current.started.solutions, 1, before.started.ladder, keeper=keeper)
         if not started.outcome.status.ok:
             break
+        started = replace(started, settled=_says_the_same(before.started, started))
         current = _Pass(finer, started, _certificates(started, accuracy))
         _remark(before, current)
         if _better(current, best, accuracy):
@@ -178,10 +190,18 @@ def _refined(current: _Pass, solver: Ipopt | Fatrop, accuracy: float, keeper: Ke
     return best
 
 
+def _says_the_same(before: Started, after: Started) -> bool:
+    """Whether a domain that binds on both meshes holds nothing: the model keeps it, and the objective did not move."""
+    if not after.outcome.status.ok or not after.reached.binding or felt_domains(after):
+        return False
+    was, now = before.outcome.objective, after.outcome.objective
+    return abs(now - was) <= _SAME * max(abs(was), abs(now))
+
+
 def _better(one: _Pass, other: _Pass, accuracy: float) -> bool:
     """Whether a mesh is better than an earlier one: its replay agrees and no domain holds it, or it agrees more."""
     if one.good(accuracy) and other.good(accuracy):
-        return not one.started.reached.binding or bool(other.started.reached.binding)
+        return not one.held or other.held
     return one.good(accuracy) or (
         not other.good(accuracy) and one.worst.largest_deviation < other.worst.largest_deviation
     )
@@ -239,7 +259,7 @@ def with_limits(solved: Solved, limits: Mapping[str, tuple[float, float]]) -> So
 def _certificates(started: Started, accuracy: float = ACCURACY) -> tuple[Certificate, ...]:
     certificates = certify_all(started, accuracy)
     if started.assembled.problem.share_decisions and len(certificates) > 1:
-        certificates = (merged(certificates),) * len(certificates)
+        certificates = (merged(certificates, started.assembled.problem),) * len(certificates)
     worst = max(certificates, key=lambda c: c.largest_deviation)
     said = "holds" if all(c.ok for c in certificates) else next(c.message for c in certificates if not c.ok)
     started.ladder.climbed("certificate", f"{said}; replay deviation {worst.largest_deviation:.1e}")

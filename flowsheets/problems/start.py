@@ -18,12 +18,14 @@ import numpy as np
 from titer.flowsheets.problems.assembly import Assembled, assemble
 from titer.flowsheets.problems.attempting import attempt_of, clock_of
 from titer.flowsheets.problems.climbing import RELAXATION, Note, Reached, Step, climb
+from titer.flowsheets.problems.decided import check_free
 from titer.flowsheets.problems.domains import room
 from titer.flowsheets.problems.filling import column_sizes
 from titer.flowsheets.problems.guesses import Nominal, filled, guessed, nominal_runs
+from titer.flowsheets.problems.inevitable import check_inevitable
 from titer.flowsheets.problems.influence import check_influence, check_objective
 from titer.flowsheets.problems.ladder import Ladder
-from titer.flowsheets.problems.problem import PhaseTerms, Problem, check_free, free_numbers, phases_of
+from titer.flowsheets.problems.problem import PhaseTerms, Problem, free_numbers, phases_of
 from titer.flowsheets.problems.results import read
 from titer.flowsheets.problems.search import Choice, search
 from titer.flowsheets.problems.stages import Stage, horizon_stages, parameter_stages
@@ -51,6 +53,7 @@ class Started:
     first: Array  # the decisions it started from
     solutions: tuple[Solution, ...]  # one per run
     ladder: Ladder
+    settled: bool = False  # a coarser mesh gave the same: domains that bind hold nothing but undershoots
 
     @property
     def outcome(self) -> Outcome:
@@ -88,6 +91,7 @@ def start(
     terms = [phases_of(run, problem.free) for run in problem.runs]
     check_free(problem.runs[0], problem.free, terms[0])
     check_objective(problem, terms)
+    check_inevitable(problem, terms)
     if not problem.share_decisions:
         check_influence(problem, terms)
     ladder.climbed("structure", _counted(terms))

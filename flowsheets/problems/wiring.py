@@ -3,43 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import casadi as ca
 import numpy as np
 
 from titer.flowsheets.declarations import Parameter, State
-from titer.flowsheets.operation import Decided
-from titer.flowsheets.problems.placing import Placement, total_name, widened
-from titer.flowsheets.problems.problem import FreeNumber, PhaseTerms, Placed, Problem
-from titer.flowsheets.profiles import PiecewiseLinear
-from titer.numerics.nlp import (
-    Block,
-    Columns,
-    Decide,
-    Fix,
-    Labels,
-    Link,
-    Same,
-    Tie,
-    Wire,
-    slots_block,
-)
-from titer.numerics.segment import Profile
-
-Array = np.ndarray
-
-SHORTEST = 1e-3  # fraction of a phase below which a piece with movable ends does not go
-
-
-@dataclass
-class Wiring:
-    """What grows while a problem is assembled."""
-
-    problem: Problem
-    numbers: tuple[FreeNumber, ...]
-    blocks: list[Block] = field(default_factory=list)
-    links: list[Link] = field(default_factory=list)
+from titer.flowsheets.problems.input_wires import wire_edges, wire_inputs
+from titer.flowsheets.problems.placing import Placement, roomy, total_name, widened
+from titer.flowsheets.problems.problem import FreeNumber, PhaseTerms, Placed
+from titer.flowsheets.problems.wires import Part, Wiring, carry, columns_of, fix_to, room_wire, rows_of
+from titer.numerics.nlp import Block, Columns, Decide, Fix, Labels, Same, Tie, Wire, slots_block
 
 
 def wire_parameters_of_run(wiring: Wiring, r: int) -> Block:
@@ -58,7 +31,7 @@ def wire_parameters_of_run(wiring: Wiring, r: int) -> Block:
             wiring.links.append(Same(slot[i], wiring.blocks[0].slot("values")[i]))
         else:
             number = decided[name]
-            wiring.links.append(Decide(slot[i], _columns([name], number.lower, number.upper)))
+            wiring.links.append(Decide(slot[i], columns_of([name], number.lower, number.upper)))
             _expect(wiring, number, slot[i])
             if number.log:
                 _decide_logarithm(wiring, number, slot[i], r)
@@ -85,10 +58,10 @@ def _decide_logarithm(wiring: Wiring, number: FreeNumber, cell: Wire, r: int) ->
     wiring.blocks.append(block)
     upper = np.log(number.upper) if np.isfinite(number.upper) else np.inf
     lower = np.log(number.lower) if number.lower > 0.0 else -np.inf
-    wiring.links.append(Decide(block.slot("value"), _columns([f"log {number.name}"], lower, upper)))
+    wiring.links.append(Decide(block.slot("value"), columns_of([f"log {number.name}"], lower, upper)))
     v = ca.SX.sym("v", 2)
     tie = ca.Function("logarithm", [v], [ca.log(v[0]) - v[1], ca.SX(0.0)])
-    wiring.links.append(_rows(tie, (cell, block.slot("value")), 0.0, 0.0, [f"log {number.name}"]))
+    wiring.links.append(rows_of(tie, (cell, block.slot("value")), 0.0, 0.0, [f"log {number.name}"]))
 
 
 def wire_run(
@@ -98,23 +71,28 @@ def wire_run(
     plant_block: Block,
     shared: Sequence[Placement] | None,
 ) -> None:
+    """Link the phases of run `r`. `shared`: of the run that it shares decisions with, as far as the hedge says."""
     run = wiring.problem.runs[r]
     links = wiring.links
+    wiring.parts.append([])
     where: dict[str, Wire | float] = {n: s.start for n, s in run.plant.scalars.items() if s.kind == State.kind}
     where |= _decided_starts(wiring, 0 if shared is not None else r)
-    last = {id(total.term): p.terms for p in placements for total in p.terms.totals}
+    last = {id(total.term): p.terms for p in placements for total in p.terms.carried}
+    hedge = wiring.problem.hedge
     knows_time = _reads_time(placements)
     clock: Wire | float = 0.0
     for k, placement in enumerate(placements):
         block, operation = placement.block, placement.operation
-        twin = shared[k] if shared is not None else None
+        share = 1.0 if hedge is None else hedge.shared[k]
+        twin = shared[k] if shared is not None and share > 0.0 else None
         _wire_parameters(wiring, placement, plant_block, where)
-        _wire_duration(wiring, placement, twin)
-        _wire_inputs(wiring, placement, placements[k - 1] if k else None, twin)
+        known = {earlier.operation.name: earlier for earlier in placements[:k]}
+        _wire_duration(wiring, placement, twin if share >= 1.0 else None, known)
+        wire_inputs(wiring, placement, placements[k - 1] if k else None, twin, share)
         _wire_start(wiring, placement, placements[k - 1] if k else None, where)
-        _wire_edges(wiring, placement, twin)
+        wire_edges(wiring, placement, twin, share)
         links.append(
-            _fixed(block.slot("clock"), clock, "clock")
+            fix_to(block.slot("clock"), clock, "clock")
             if isinstance(clock, float)
             else Same(block.slot("clock"), clock)
         )
@@ -123,7 +101,7 @@ def wire_run(
         where |= {v.name: end[i] for i, v in enumerate(placement.dae.states)}
         if operation.event is not None:
             residual = _at_end(placement, operation.event.function)
-            links.append(_rows(residual, _end_wires(block), 0.0, 0.0, [operation.event.text], block.name, 1.0))
+            links.append(rows_of(residual, _end_wires(block), 0.0, 0.0, [operation.event.text], block.name, 1.0))
         _wire_terms(wiring, placement, last)
 
 
@@ -139,7 +117,7 @@ def _decided_starts(wiring: Wiring, r: int) -> dict[str, Wire]:
     if all(other.name != block.name for other in wiring.blocks):
         wiring.blocks.append(block)
         for number in numbers:
-            columns = _columns([f"{number.name} at the start"], number.lower, number.upper)
+            columns = columns_of([f"{number.name} at the start"], number.lower, number.upper)
             wiring.links.append(Decide(block.slot(number.name), columns))
             _expect(wiring, number, block.slot(number.name))
     return {n.name: block.slot(n.name) for n in numbers}
@@ -150,95 +128,34 @@ def _wire_parameters(
 ) -> None:
     slot, source = placement.block.slot("parameters"), plant_block.slot("values")
     held, fixed = placement.operation.lowered.held, placement.operation.fixed
-    names = [v.name for v in placement.dae.parameters]
+    names = [v.name for v in placement.operation.lowered.dae.parameters]
+    for i, chance in enumerate(placement.rooms):
+        wiring.links.append(Same(slot[len(names) + i], room_wire(chance, len(wiring.parts) - 1)))
     plain = [i for i, name in enumerate(names[: len(names) - len(held)]) if name not in fixed]
     wiring.links.append(Same(slot[np.array(plain, dtype=int)], source[np.array(plain, dtype=int)]))
     for i, name in enumerate(names):
         if name in fixed:
-            wiring.links.append(_fixed(slot[i], fixed[name], name))
+            wiring.links.append(fix_to(slot[i], fixed[name], name))
         elif name in held:
-            wiring.links.append(_carry(slot[i], where[name], name))
+            wiring.links.append(carry(slot[i], where[name], name))
 
 
-def _wire_duration(wiring: Wiring, placement: Placement, twin: Placement | None) -> None:
+def _wire_duration(
+    wiring: Wiring, placement: Placement, twin: Placement | None, known: Mapping[str, Placement]
+) -> None:
     block, duration = placement.block, placement.operation.duration
     slot = block.slot("duration")
     if not duration.free:
-        wiring.links.append(_fixed(slot, duration.guess, f"duration of {block.name}"))
+        wiring.links.append(fix_to(slot, duration.guess, f"duration of {block.name}"))
+    elif duration.same_as:
+        wiring.links.append(Same(slot, known[duration.same_as].block.slot("duration")))
     elif twin is not None and placement.operation.event is None:
         wiring.links.append(Same(slot, twin.block.slot("duration")))
     else:
-        columns = _columns(
+        columns = columns_of(
             [f"duration of {placement.operation.name}"], max(duration.lower, 1e-9), duration.upper, block.name
         )
         wiring.links.append(Decide(slot, columns))
-
-
-def _wire_inputs(wiring: Wiring, placement: Placement, before: Placement | None, twin: Placement | None) -> None:
-    block = placement.block
-    for variable, source in zip(placement.operation.lowered.dae.inputs, placement.operation.inputs, strict=True):
-        slot = block.slot(f"input:{variable.name}")
-        profile, values = placement.shapes[variable.name]
-        if not isinstance(source, Decided):
-            wiring.links.append(Fix(slot, values, variable.name))
-            continue
-        if twin is not None:
-            wiring.links.append(Same(slot, twin.block.slot(f"input:{variable.name}")))
-            continue
-        linear = isinstance(source.pieces, PiecewiseLinear)
-        joined = linear and before is not None and _is_linear(before, variable.name)
-        if joined:
-            assert before is not None
-            wiring.links.append(Same(slot[0], before.block.slot(f"input:{variable.name}")[-1]))
-        first = 1 if joined else 0
-        at = profile.edges if linear else profile.edges[:-1]
-        labels = Labels.of([variable.name] * (profile.count - first), block.name, at[first:])
-        count = profile.count - first
-        columns = Columns(
-            labels, np.full(count, source.lower), np.full(count, source.upper), np.zeros(count, dtype=bool)
-        )
-        wiring.links.append(Decide(slot[first:], columns))
-        rate = getattr(source.pieces, "rate", None)
-        if rate is not None:
-            _limit_rate(wiring, placement, variable.name, slot, profile, rate)
-
-
-def _wire_edges(wiring: Wiring, placement: Placement, twin: Placement | None) -> None:
-    """Ends of pieces that are decided: rising from 0 to 1."""
-    block, edges = placement.block, placement.transcribed.segment.movable
-    if edges is None:
-        return
-    slot = block.slot("edges")
-    if twin is not None:
-        wiring.links.append(Same(slot, twin.block.slot("edges")))
-        return
-    wiring.links += [_fixed(slot[0], 0.0, "start"), _fixed(slot[-1], 1.0, "end")]
-    if len(edges) > 2:
-        names = [f"end {i} of pieces" for i in range(1, len(edges) - 1)]
-        wiring.links.append(Decide(slot[1:-1], _columns(names, 0.0, 1.0, block.name, np.nan)))
-    v = ca.SX.sym("v", 2)
-    width = ca.Function("width", [v], [v[1] - v[0], ca.SX(0.0)])
-    for i in range(len(edges) - 1):
-        if len(edges) > 2:
-            wires = (slot[i], slot[i + 1])
-            wiring.links.append(_rows(width, wires, SHORTEST, np.inf, [f"width of piece {i + 1}"], block.name))
-
-
-def _limit_rate(wiring: Wiring, placement: Placement, name: str, slot: Wire, profile: Profile, rate: float) -> None:
-    for i, width in enumerate(np.diff(profile.edges)):
-        v = ca.SX.sym("v", 3)
-        change, allowed = v[1] - v[0], rate * float(width) * v[2]
-        rows = ca.Function("rate", [v], [ca.vertcat(change - allowed, -change - allowed), ca.SX(0.0)])
-        names = [f"rate of change of {name}, rising", f"rate of change of {name}, falling"]
-        wires = (slot[i], slot[i + 1], placement.block.slot("duration"))
-        wiring.links.append(_rows(rows, wires, -np.inf, 0.0, names, placement.block.name, float(profile.edges[i])))
-
-
-def _is_linear(placement: Placement, name: str) -> bool:
-    for variable, source in zip(placement.operation.lowered.dae.inputs, placement.operation.inputs, strict=True):
-        if variable.name == name:
-            return isinstance(source, Decided) and isinstance(source.pieces, PiecewiseLinear)
-    return False
 
 
 def _wire_start(
@@ -250,9 +167,8 @@ def _wire_start(
         name, cell = variable.name, slot[i]
         reset = operation.resets.get(name)
         if isinstance(reset, float):
-            wiring.links.append(_fixed(cell, reset, name))
+            wiring.links.append(fix_to(cell, reset, name))
         elif reset is not None:
-            assert before is not None
             columns = Columns(
                 Labels.of([name], block.name, 0.0),
                 np.array([variable.lower]),
@@ -260,15 +176,48 @@ def _wire_start(
                 np.ones(1, bool),
             )
             wiring.links.append(Decide(cell, columns))
-            size = sum(before.dae.sizes)
-            v = ca.SX.sym("v", 3 + size)
-            point = before.dae.split(ca.vertcat(v[0] + v[1], v[2 : 2 + size]))
-            row = ca.Function("reset", [v], [v[2 + size] - widened(reset, before.dae)(*point), ca.SX(0.0)])
-            wiring.links.append(
-                _rows(row, (*_end_wires(before.block), cell), 0.0, 0.0, [f"{name} reset"], block.name, 0.0)
-            )
+            row, wires = _reset_of(wiring, reset, placement, before, where)
+            wiring.links.append(rows_of(row, (*wires, cell), 0.0, 0.0, [f"{name} reset"], block.name, 0.0))
         else:
-            wiring.links.append(_carry(cell, where.get(name, 0.0), name))
+            wiring.links.append(carry(cell, where.get(name, 0.0), name))
+
+
+def _reset_of(
+    wiring: Wiring,
+    reset: ca.Function,
+    placement: Placement,
+    before: Placement | None,
+    where: Mapping[str, Wire | float],
+) -> tuple[ca.Function, tuple[Wire, ...]]:
+    """A row that is zero where a start is what a reset gives, and what it reads besides the start."""
+    if before is not None:
+        size = sum(before.dae.sizes)
+        v = ca.SX.sym("v", 3 + size)
+        point = before.dae.split(ca.vertcat(v[0] + v[1], v[2 : 2 + size]))
+        value = widened(reset, before.dae)(*point)
+        return ca.Function("reset", [v], [v[-1] - value, ca.SX(0.0)]), _end_wires(before.block)
+    dae, block = placement.operation.lowered.dae, placement.block  # actions read the states before it, and parameters
+    n, count = len(dae.states), len(dae.parameters)
+    v = ca.SX.sym("v", n + count + 1)
+    nothing = (ca.SX.zeros(len(dae.algebraics)), ca.SX.zeros(len(dae.inputs)))
+    value = reset(0.0, v[:n], *nothing, v[n : n + count])
+    row = ca.Function("reset", [v], [v[-1] - value, ca.SX(0.0)])
+    return row, (_states_before(wiring, placement, where), block.slot("parameters")[:count])
+
+
+def before_block(name: str) -> str:
+    """The name of the block that holds the states before the actions of the recipe's first phase."""
+    return f"before {name}"
+
+
+def _states_before(wiring: Wiring, placement: Placement, where: Mapping[str, Wire | float]) -> Wire:
+    names = [v.name for v in placement.operation.lowered.dae.states]
+    block = slots_block(before_block(placement.block.name), states=len(names))
+    slot = block.slot("states")
+    if all(other.name != block.name for other in wiring.blocks):
+        wiring.blocks.append(block)
+        wiring.links += [carry(slot[i], where[name], name) for i, name in enumerate(names)]
+    return slot
 
 
 def _wire_terms(wiring: Wiring, placement: Placement, last: Mapping[int, PhaseTerms]) -> None:
@@ -281,7 +230,7 @@ def _wire_terms(wiring: Wiring, placement: Placement, last: Mapping[int, PhaseTe
         start[start < 0] = block.slot("clock").cells[0]  # algebraic variables that the term does not read
         wires = _end_wires(block) if instant else (block.slot("clock"), block.slot("duration"), Wire(block.name, start))
         _add_term(wiring, placed, v, value, wires, block.name, float(instant))
-    for placed in terms.totals:
+    for placed in terms.carried:
         if last[id(placed.term)] is terms:  # a total is carried from phase to phase; its limit holds at its end
             i = [v.name for v in placement.dae.states].index(total_name(placed))
             v = ca.SX.sym("v", 1)
@@ -289,12 +238,20 @@ def _wire_terms(wiring: Wiring, placement: Placement, last: Mapping[int, PhaseTe
 
 
 def _add_term(wiring: Wiring, placed: Placed, v, value, wires, phase: str, tau: float) -> None:  # type: ignore[no-untyped-def]
-    if placed.weight:
+    run = len(wiring.parts) - 1
+    if placed.weight and wiring.problem.runs[run].gathered:
+        wiring.parts[run].append(Part(ca.Function("cost", [v], [value]), wires, placed.weight))
+    elif placed.weight:
         function = ca.Function("cost", [v], [ca.SX(0, 1), value])
         wiring.links.append(Tie(function, wires, np.zeros(0), np.zeros(0), Labels.of([]), placed.weight))
-    if np.isfinite(placed.lower) or np.isfinite(placed.upper):
+    if placed.chance is not None:
+        room, more = ca.SX.sym("room"), (*wires, room_wire(placed.chance, run))
+        for way, limits in roomy(placed):
+            function = ca.Function("limit", [ca.vertcat(v, room)], [value + way * room, ca.SX(0.0)])
+            wiring.links.append(rows_of(function, more, *limits, [placed.term.label()], phase, tau))
+    elif np.isfinite(placed.lower) or np.isfinite(placed.upper):
         function = ca.Function("limit", [v], [value, ca.SX(0.0)])
-        wiring.links.append(_rows(function, wires, placed.lower, placed.upper, [placed.term.label()], phase, tau))
+        wiring.links.append(rows_of(function, wires, placed.lower, placed.upper, [placed.term.label()], phase, tau))
 
 
 def _next_clock(wiring: Wiring, placement: Placement, clock: Wire | float, wanted: bool) -> Wire | float:
@@ -306,11 +263,11 @@ def _next_clock(wiring: Wiring, placement: Placement, clock: Wire | float, wante
     block = slots_block(f"clock after {placement.block.name}", time=1)
     wiring.blocks.append(block)
     cell = block.slot("time")
-    wiring.links.append(Decide(cell, _columns([f"time at the end of {placement.block.name}"], -np.inf, np.inf)))
+    wiring.links.append(Decide(cell, columns_of([f"time at the end of {placement.block.name}"], -np.inf, np.inf)))
     v = ca.SX.sym("v", 3)
     row = ca.Function("clock", [v], [v[2] - v[0] - v[1], ca.SX(0.0)])
     wires = (placement.block.slot("clock"), placement.block.slot("duration"), cell)
-    wiring.links.append(_rows(row, wires, 0.0, 0.0, [f"time at the end of {placement.block.name}"]))
+    wiring.links.append(rows_of(row, wires, 0.0, 0.0, [f"time at the end of {placement.block.name}"]))
     return cell
 
 
@@ -333,23 +290,3 @@ def _at_end(placement: Placement, function: ca.Function) -> ca.Function:
     v = ca.SX.sym("v", 2 + sum(placement.dae.sizes))
     point = placement.dae.split(ca.vertcat(v[0] + v[1], v[2:]))
     return ca.Function("until", [v], [widened(function, placement.dae)(*point), ca.SX(0.0)])
-
-
-def _carry(cell: Wire, value: Wire | float, name: str) -> Link:
-    return _fixed(cell, value, name) if isinstance(value, float) else Same(cell, value)
-
-
-def _fixed(cell: Wire, value: float, name: str) -> Fix:
-    return Fix(cell, np.array([value]), name)
-
-
-def _columns(names: list[str], lower: float, upper: float, phase: str = "", tau: float = np.nan) -> Columns:
-    n = len(names)
-    return Columns(Labels.of(names, phase, tau), np.full(n, lower), np.full(n, upper), np.zeros(n, dtype=bool))
-
-
-def _rows(  # type: ignore[no-untyped-def]
-    function, wires, lower: float, upper: float, names: list[str], phase: str = "", tau: float = np.nan
-) -> Tie:
-    n = len(names)
-    return Tie(function, wires, np.full(n, lower), np.full(n, upper), Labels.of(names, phase, tau))

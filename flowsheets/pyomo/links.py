@@ -5,17 +5,15 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import pyomo.environ as pyo
 
 from titer.flowsheets.declarations import State
 from titer.flowsheets.lowering import condition, evaluate
-from titer.flowsheets.names import elements_of
 from titer.flowsheets.operation import Decided
-from titer.flowsheets.profiles import PiecewiseLinear
 from titer.flowsheets.pyomo.moments import Moments, moments_of
 from titer.flowsheets.pyomo.reading import PYOMO, raw
 from titer.flowsheets.recipe import Reaches
+from titer.flowsheets.recipes.resets import resets_of, values_before
 from titer.flowsheets.symbols.measure import DIMENSIONLESS
 from titer.flowsheets.symbols.symbol import Symbol
 
@@ -28,6 +26,7 @@ def link(block: Any, previous: Any, where: dict[str, Any], twin: Any = None) -> 
     """
     block.link = pyo.Constraint(pyo.Any)
     _link_time(block, previous)
+    _link_duration(block)
     link_states(block, previous, where)
     if twin is None:
         _link_inputs(block, previous)
@@ -43,10 +42,17 @@ def _link_time(block: Any, previous: Any) -> None:
         block.link["clock"] = block.clock == previous.clock + previous.duration
 
 
+def _link_duration(block: Any) -> None:
+    """A duration that is an earlier phase's."""
+    duration = moments_of(block).plan.operation.duration
+    if duration.free and duration.same_as:
+        block.link["duration"] = block.duration == block.parent_component()[duration.same_as].duration
+
+
 def link_states(block: Any, previous: Any, where: dict[str, Any]) -> None:
     """Fix the states with which a phase begins, or tie them to the end of earlier ones; `where` as in `link`."""
     here = moments_of(block)
-    resets = _resets(here, previous)
+    resets = _resets(here, previous, where)
     for unit in here.plan.streams.units:
         for scalar in unit.of_kind(State):
             name = str(scalar.name)
@@ -59,20 +65,23 @@ def link_states(block: Any, previous: Any, where: dict[str, Any]) -> None:
             where[name] = here.value(name, block.tau.last())
 
 
-def _resets(here: Moments, previous: Any) -> dict[str, Any]:
+def _resets(here: Moments, previous: Any, where: dict[str, Any]) -> dict[str, Any]:
     """What states are set to: a number, or an expression of the previous phase's end."""
-    resets: dict[str, Any] = {}
-    operation = here.plan.operation
-    for name, value in operation.phase.start.items():
-        for i, each in enumerate(elements_of(name)):
-            number = operation.resets[str(each)]
-            if isinstance(number, float):
-                resets[str(each)] = number
-                continue
-            result = evaluate(value, moments_of(previous).at(previous.tau.last()).view, f"start of {each}")
-            result = np.asarray(result, dtype=object).ravel()[i] if np.ndim(result) else result
-            resets[str(each)] = raw(result, here.plan.measures[str(each)])
-    return resets
+    operation, plant = here.plan.operation, here.plan.plant
+
+    def look(name: str) -> Symbol:
+        measure, known = here.plan.measures[name], where.get(name)
+        if known is None:
+            known = here.value(name, here.block.tau.first())
+        return Symbol(PYOMO.attach(known, measure) if isinstance(known, float) else known, measure, PYOMO)
+
+    before = None if previous is None else moments_of(previous).at(previous.tau.last()).view
+    values = values_before(plant, look, operation.fixed, ()) if operation.phase.actions else {}
+    found = resets_of(plant, operation.phase, before, values)
+    return {
+        name: value if isinstance(value, float) else raw(value, here.plan.measures[name])
+        for name, value in found.items()
+    }
 
 
 def _link_inputs(block: Any, previous: Any) -> None:
@@ -118,7 +127,7 @@ def _lines(here: Moments) -> dict[str, Any]:
     return {
         v.name: source
         for v, source in sources
-        if isinstance(source, Decided) and isinstance(source.pieces, PiecewiseLinear)
+        if isinstance(source, Decided) and source.pieces.linear
     }
 
 

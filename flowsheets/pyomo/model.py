@@ -19,12 +19,14 @@ import pyomo.environ as pyo
 
 from titer.flowsheets.declarations import State
 from titer.flowsheets.flowsheet import Flowsheet
+from titer.flowsheets.given import routes_of
 from titer.flowsheets.names import elements_of
 from titer.flowsheets.problems.assembly import Placement, assemble
 from titer.flowsheets.problems.guesses import nominal_runs
+from titer.flowsheets.problems.hedging import Chance, Scenarios, hedge_of
 from titer.flowsheets.problems.ladder import Ladder
 from titer.flowsheets.problems.problem import FreeNumber, Problem, Run, free_numbers, phases_of
-from titer.flowsheets.profiles import Pieces
+from titer.flowsheets.profiles import is_decided, plain_name
 from titer.flowsheets.pyomo.jumps import jumps_of
 from titer.flowsheets.pyomo.links import link
 from titer.flowsheets.pyomo.moments import PhasePlan
@@ -52,27 +54,38 @@ def lower_to_pyomo(
     minimize: Term | Sum | None = None,
     maximize: Term | Sum | None = None,
     subject_to: Sequence[Term] = (),
-    scenarios: Sequence[Mapping[str, float]] | None = None,
+    scenarios: Scenarios | Sequence[Mapping[str, float]] | None = None,
 ) -> Any:
     """A plant under a recipe as a Pyomo.DAE model: `Flowsheet.to_pyomo`, which see."""
     if minimize is not None and maximize is not None:
         raise SpecificationError("to_pyomo: give minimize= or maximize=, not both.")
     if not isinstance(recipe, Recipe):
         raise SpecificationError(f"to_pyomo: expected a Recipe(Phase(...), ...), got {recipe!r}.")
-    cases = [{}] if scenarios is None else list(scenarios)
-    if not cases:
-        raise SpecificationError("to_pyomo: scenarios is empty; leave it out, or give at least one.")
+    if any(isinstance(term, Chance) for term in subject_to):
+        raise SpecificationError("to_pyomo: a Chance is not part of a Pyomo model; give its term as a limit.")
     sign, wanted = (1.0, minimize) if maximize is None else (-1.0, maximize)
-    objective = Sum(()) if wanted is None else as_sum(wanted) * (sign / len(cases))
-    limits = check_constraints(subject_to)
-    runs = tuple(Run(plant.with_values(case), recipe, dict(inputs or {}), objective, limits) for case in cases)
-    return lower_problem(Problem(runs, {} if free is None else free, sign=sign), grid)
+    objective = Sum(()) if wanted is None else as_sum(wanted) * sign
+    limits, given, decided = check_constraints(subject_to), dict(inputs or {}), {} if free is None else free
+    if scenarios is None:
+        return lower_problem(Problem((Run(plant, recipe, given, objective, limits),), decided, sign=sign), grid)
+    several = scenarios if isinstance(scenarios, Scenarios) else Scenarios(scenarios)
+    hedge = hedge_of(several, (), plant, recipe)
+    runs = tuple(
+        Run(each, recipe, given, objective * float(weight), limits)
+        for each, weight in zip(several.plants(plant), several.shares, strict=True)
+    )
+    return lower_problem(Problem(runs, decided, sign=sign, hedge=hedge), grid)
 
 
 def lower_problem(problem: Problem, grid: Grid | None = None) -> Any:
     """A problem as a Pyomo.DAE model: `Problem.to_pyomo`, which see."""
     if grid is not None and not isinstance(grid, Grid):
         raise SpecificationError(f"to_pyomo: grid must be a Grid or None, got {grid!r}.")
+    if problem.hedge is not None and not problem.hedge.plain:
+        raise SpecificationError(
+            "to_pyomo: scenarios with Worst(...), Chance(...) or shared_until are not part of a Pyomo model.\n"
+            "  Give weights at most; the rest is solved by optimize."
+        )
     problem = replace(problem, runs=tuple(map(collocated, problem.runs)), grid=grid or Grid(elements=1))
     numbers = free_numbers(problem.plant, problem.free)
     model = pyo.ConcreteModel("titer")
@@ -149,10 +162,15 @@ def plans_of(problem: Problem) -> list[tuple[PhasePlan, ...]]:
 
 def _plan(problem: Problem, run: Run, placement: Placement, nominal: Any) -> PhasePlan:
     phase = placement.operation.phase
-    routes = tuple(run.plant.check_connection(route) for route in phase.routes)
-    pieces = {name: value for name, value in problem.free.items() if isinstance(value, Pieces)}
+    routes = routes_of(run.plant, phase)
+    pieces = {name: value for name, value in problem.free.items() if is_decided(value)}
     given = dict(_flat([run.inputs, pieces, phase.inputs, phase.fixed]))
     known = {v.name for v in placement.operation.lowered.dae.inputs}
+    for name in sorted(known - {plain_name(name) for name in known}):
+        raise SpecificationError(
+            f"Phase {phase.name!r}: {plain_name(name)} is exponential, which is not lowered to Pyomo.\n"
+            f"  Give it as a function of time, or in pieces."
+        )
     return PhasePlan(
         plant=run.plant,
         measures=run.plant.measures,

@@ -21,7 +21,7 @@ from pyomo.dae import ContinuousSet, DerivativeVar
 from titer.flowsheets.declarations import Algebraic, Control, Expression, Inlet, Outlet, Parameter, State
 from titer.flowsheets.names import element
 from titer.flowsheets.operation import Decided
-from titer.flowsheets.problems.wiring import SHORTEST
+from titer.flowsheets.problems.input_wires import SHORTEST
 from titer.flowsheets.pyomo.arrays import carried, declared, finite, options, over
 from titer.flowsheets.pyomo.jumps import add_algebraics_after_jumps
 from titer.flowsheets.pyomo.moments import Moments, PhasePlan, Place, moments_of

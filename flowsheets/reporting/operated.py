@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from titer.flowsheets.flowsheet import by_element
-from titer.flowsheets.profiles import Pieces
+from titer.flowsheets.profiles import Pieces, plain_name, shape_in
 from titer.flowsheets.recipe import Free, Phase, Reaches
 from titer.flowsheets.reporting.equations import Facts
 from titer.flowsheets.reporting.letters import unit_text
@@ -44,11 +44,13 @@ def inputs_of(solution: Solution, formulas: PlantFormulas | None) -> list[Facts]
     facts = []
     for phase in solution.phases:
         start, duration = float(phase.trajectory.time[0]), phase.trajectory.duration
-        for name, (profile, values) in phase.shapes.items():
-            if known and (not isinstance(free.get(name), Pieces) or name in held.get(phase.name, ())):
+        for key, (profile, values) in phase.shapes.items():
+            name = plain_name(key)
+            shape = shape_in(free.get(name), phase.name)
+            if known and (shape is None or name in held.get(phase.name, ())):
                 continue
-            values = np.asarray(values, dtype=float)
-            lower, upper = _bounds(name, free.get(name), formulas)
+            values = np.asarray(values, dtype=float) if key == name else np.exp(values)
+            lower, upper = _bounds(name, shape, formulas)
             edges = start + duration * profile.edges
             left, right = values[profile.left], values[profile.right]
             rows = [
@@ -59,6 +61,7 @@ def inputs_of(solution: Solution, formulas: PlantFormulas | None) -> list[Facts]
                 {
                     "name": name, "unit": solution.units.get(name, ""), "phase": phase.name, "lower": lower,
                     "upper": upper, "constant": profile.constant, "pieces": rows,
+                    "shape": "constant" if profile.constant else "linear" if key == name else "exponential",
                 }
             )  # fmt: skip
     return facts
@@ -101,6 +104,7 @@ def _recipe(phase: Phase, result: PhaseResult, formulas: PlantFormulas) -> Facts
         "routes": [f"{a} → {b}" for a, b in phase.routes],
         "fixed": _entries(phase.fixed, formulas),
         "resets": _entries(phase.start, formulas),
+        "actions": [str(action) for action in phase.actions],
         "inputs": _entries(phase.inputs, formulas),
         "method": "" if phase.method is None else "integration (shooting)",
     }

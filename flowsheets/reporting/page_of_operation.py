@@ -72,7 +72,7 @@ def _pieces(entries: Sequence[Facts], time: str) -> str:
         ends = [""] if entry["constant"] else [" at start", " at end"]
         columns += [Html(f"{code(entry['name'])}{end}{unit}") for end in ends] + ["at a bound"]
     rows = [[i + 1, p["from"], p["to"], *_cells(entries, i)] for i, p in enumerate(pieces[:MOST_PIECES])]
-    kind = "constant" if all(e["constant"] for e in entries) else "linear"
+    kind = " or ".join(dict.fromkeys(e["shape"] for e in entries))
     bounds = [
         f"{escape(e['name'])} in {number(e['lower'])} … {number(e['upper'])}"
         for e in entries
@@ -107,6 +107,7 @@ def _special(phase: Facts) -> list[list[Any]]:
         lines.append(["ends when", in_line(phase["until"]), ""])
     lines += [["is idle", code(name), ""] for name in phase.get("idle", [])]
     lines += [["connects", route, ""] for route in phase.get("routes", [])]
+    lines += [["acts at its start", code(action), ""] for action in phase.get("actions", [])]
     for key, words in (("fixed", "holds"), ("resets", "sets at its start"), ("inputs", "is given")):
         lines += [[words, code(x["name"]), _given(x)] for x in phase.get(key, [])]
     if phase.get("method"):

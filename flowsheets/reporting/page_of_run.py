@@ -86,7 +86,8 @@ def objective_of(run: Facts) -> str:
         value = Html(f"Objective at the optimum: <strong>{number(objective['value'], 8)}</strong>.")
         missing = "Its formula and the values at the limits are not part of a solution that was loaded from a file."
         return paragraph(value) + paragraph(missing)
-    scenarios = f", the mean of {objective['scenarios']} scenarios" if objective["scenarios"] > 1 else ""
+    several = objective["scenarios"] > 1
+    scenarios = f", the {objective['measure']} of {objective['scenarios']} scenarios" if several else ""
     where = f", {objective['where']}" if objective["where"] in ("at the start", "at the end") else ""
     said = f"{objective['sense'].capitalize()}{where}{scenarios}:"
     value = Html(f"Value {_there(run)}: <strong>{quantity(objective['value'], objective['unit'])}</strong>.")

@@ -30,14 +30,16 @@ def wanted_of(solution: Solution, formulas: PlantFormulas) -> Facts:
     r = next((i for i, run in enumerate(problem.runs) if run.plant is formulas.plant), 0)
     run, placements = problem.runs[r], assembled.runs[r]
     terms = [term for _, term in run.objective.weighted]
-    units = {placed.measure.label for placement in placements for placed in _placed(placement, terms)}
+    weighted = (p for x in placements for p in (*x.terms.at_start, *x.terms.at_end, *x.terms.integrals) if p.weight)
+    units = {placed.measure.label for placed in weighted}
     objective = {
         "sense": "minimize" if problem.sign > 0 else "maximize",
         "value": solution.objective,
         "unit": units.pop() if len(units) == 1 else "",
         "where": ", ".join(dict.fromkeys(_where(term) for term in terms)),
         "scenarios": len(problem.runs),
-        **formulas.total(run.objective, problem.sign * len(problem.runs)),
+        "measure": "mean" if problem.hedge is None else str(problem.hedge.objective),
+        **formulas.total(run.objective, problem.scale(r)),
     }
     limits = [_limit(term, solution, placements, formulas) for term in run.constraints]
     return {"objective": objective, "limits": limits}

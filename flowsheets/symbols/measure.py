@@ -85,7 +85,7 @@ class Measure:
             raise DeclarationError(
                 f"cannot convert {self.label!r} to {other.label!r}: in base units the first is "
                 f"{self.base_label()!r}, the second {other.base_label()!r}.\n"
-                f"  Name a unit of the dimension {self.base_label()!r}."
+                "  Correct the one that is mistaken: both must have the same dimension."
             )
         return _without_noise(self.factor / other.factor)
 

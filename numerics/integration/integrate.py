@@ -21,6 +21,7 @@ from titer.numerics.dae import NEGLIGIBLE, Array, Dae, Variable, parted, sizes_o
 from titer.numerics.integration.consistency import algebraic_equations, projected
 from titer.numerics.integration.failing import Stop, explain
 from titer.numerics.integration.manifold import on_invariants
+from titer.numerics.integration.ordering import narrow
 from titer.numerics.integration.trajectory import IntegrationError, Part, Piece, Trajectory, outputs
 from titer.numerics.integration.watch import Event, Watch
 from titer.numerics.interrupts import Interrupts
@@ -36,16 +37,18 @@ def integrate(
     points: int = 100,
     independent: bool = False,
     tolerance: float = 1e-8,
+    z: Array | None = None,
 ) -> Trajectory:
     """Integrate over the pieces, or until the event.
 
     `x` (states,), `p` (parameters,); `clock`: time at the start. `points`: output points in all, at least two
     a piece; where time enters the equations, no step is longer than their spacing. `independent`: IDAS in place of
-    CVODES, the integrator of the certificate. Where a variable of which no size is known stays far below the size
+    CVODES, the integrator of the certificate. `z` (algebraics,): where algebraic variables are looked for, else at
+    their declared starts. Where a variable of which no size is known stays far below the size
     assumed, the run is repeated once with the size that it reached: its tolerance would be no tolerance.
     Raises IntegrationError, which carries the trajectory up to the failure, and KeyboardInterrupt for Ctrl-C.
     """
-    run = _Run(dae, np.asarray(x, dtype=float), np.asarray(p, dtype=float), independent, tolerance)
+    run = _Run(dae, np.asarray(x, dtype=float), np.asarray(p, dtype=float), independent, tolerance, z)
     with Interrupts() as interrupts, redirect_stderr(StringIO()):  # integrators talk of what is said better here
         try:
             trajectory = _through(run, clock, pieces, event, points)
@@ -69,8 +72,7 @@ def _through(run: _Run, clock: float, pieces: Sequence[Piece], event: Event | No
     dae = run.dae
     each = max(2, int(np.ceil(points / max(len(pieces), 1))))
     watch = None if event is None else Watch(event, run)
-    t, z = float(clock), starts(dae.algebraics)
-    x = run.x
+    t, x, z = float(clock), run.x, run.z
     parts: list[Part] = []
     for piece in pieces:
         if piece.duration <= 0.0:
@@ -100,8 +102,9 @@ _FAR = 1e-3  # a variable that stays below this fraction of its assumed size was
 class _Run:
     """A model with its parameters and an integrator; knows how large the variables are."""
 
-    def __init__(self, dae: Dae, x: Array, p: Array, independent: bool, tolerance: float):
+    def __init__(self, dae: Dae, x: Array, p: Array, independent: bool, tolerance: float, z: Array | None):
         self.dae, self.x, self.p, self.tolerance = dae, x, p, tolerance
+        self.z = starts(dae.algebraics) if z is None else np.asarray(z, dtype=float)
         self.plugin = "idas" if independent or dae.algebraics else "cvodes"
         self.sizes = np.maximum(sizes_of(dae.states), np.abs(x))
         self.z_sizes = np.zeros(0)  # of algebraics, and factors of their equations: known once consistent
@@ -122,11 +125,13 @@ class _Run:
         if len(self.z_sizes) < len(z):
             self.z_sizes = self._resize(sizes_of(self.dae.algebraics, first.z))
             self.factors = _equation_factors(self.dae, first, self.p, self.z_sizes)
-        run = _integrator(self.dae.function, self.dae.sizes, self.plugin, points, self.tolerance, self.timed)
+        run, order = _integrator(self.dae.function, self.dae.sizes, self.plugin, points, self.tolerance, self.timed)
         sizes = (self.sizes, self.z_sizes, self.factors)
         data = [[t, piece.duration], piece.left, piece.right, self.p, *sizes]
-        result = run(x0=x / self.sizes, z0=first.z[:, 0] / self.z_sizes, p=np.concatenate(data))
-        xs = np.array(result["xf"]) * self.sizes[:, None]
+        result = run(x0=(x / self.sizes)[order], z0=first.z[:, 0] / self.z_sizes, p=np.concatenate(data))
+        xs = np.empty((len(x), points))
+        xs[order] = np.array(result["xf"])
+        xs *= self.sizes[:, None]
         zs = np.array(result["zf"]).reshape(len(self.z_sizes), points) * self.z_sizes[:, None]
         if not (np.isfinite(xs).all() and np.isfinite(zs).all()):
             raise RuntimeError("a value is not finite")
@@ -183,18 +188,24 @@ def _far_below(variables: Sequence[Variable], reached: Array, sizes: Array) -> A
 @lru_cache(maxsize=64)
 def _integrator(
     function: ca.Function, numbers: tuple[int, int, int, int], plugin: str, points: int, tolerance: float, timed: bool
-) -> ca.Function:
+) -> tuple[ca.Function, Array]:
+    """An integrator over tau from 0 to 1, and the order in which it takes the states."""
     nx, nz, nu, npar = numbers
+    order = narrow(function, nx)
+    back = np.argsort(order).tolist()
     tau, x, z = ca.SX.sym("tau"), ca.SX.sym("x", nx), ca.SX.sym("z", nz)
     data = ca.SX.sym("data", 2 + 2 * nu + npar + nx + 2 * nz)
     clock, duration, left, right, p, sizes, z_sizes, factors = parted(data, [1, 1, nu, nu, npar, nx, nz, nz])
-    point = (clock + duration * tau, x * sizes, z * z_sizes, left + (right - left) * tau, p)
+    point = (clock + duration * tau, x[back] * sizes, z * z_sizes, left + (right - left) * tau, p)
     rate, zero, _ = function(*point)
-    model = {"t": tau, "x": x, "z": z, "p": data, "ode": duration * rate / sizes, "alg": factors * zero}
+    rates = (duration * rate)[order.tolist()] / sizes[order.tolist()]
+    model = {"t": tau, "x": x, "z": z, "p": data, "ode": rates, "alg": factors * zero}
     options = {
         "abstol": tolerance * 1e-1,
         "reltol": tolerance,
         "max_num_steps": 20000,
+        # qr fails where derivatives underflow (a substrate long gone), csparse pivots too weakly for algebraic rows.
+        "linear_solver": "qr" if nz else "csparse",
         "show_eval_warnings": False,
         "disable_internal_warnings": True,
     }
@@ -203,7 +214,7 @@ def _integrator(
     if timed:  # what happens at a given time is not announced by the states: a step may not pass over it
         options |= {"max_step_size": 1.0 / points}
     grid = np.linspace(0.0, 1.0, points + 1)[1:].tolist()
-    return ca.integrator("run", plugin, model, 0.0, grid, options)
+    return ca.integrator("run", plugin, model, 0.0, grid, options), order
 
 
 def _equation_factors(dae: Dae, point: Part, p: Array, sizes: Array) -> Array:

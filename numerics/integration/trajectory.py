@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import casadi as ca
@@ -81,11 +82,22 @@ def outputs(dae: Dae, time: Array, x: Array, z: Array, u: Array, p: Array) -> Ar
     """Named outputs (outputs, points) along a trajectory."""
     if not dae.outputs:
         return np.zeros((0, len(time)))
-    return along(dae.function, Part(time, x, z, u), p)[2]
+    return along(_last(dae.function), Part(time, x, z, u), p)[0]
+
+
+@lru_cache(maxsize=64)
+def _last(function: ca.Function) -> ca.Function:
+    """A function with its last output alone, which need not calculate the others."""
+    return function.slice("last", list(range(function.n_in())), [function.n_out() - 1])
 
 
 def along(function: ca.Function, part: Part, p: Array) -> list[Array]:
     """Values of a function(t, x, z, u, p) at all points."""
     n = len(part.time)
-    values = function.map(n)(part.time[None, :], *part[1:], np.repeat(p[:, None], n, axis=1))
+    values = _mapped(function, n)(part.time[None, :], *part[1:], np.repeat(p[:, None], n, axis=1))
     return [np.array(v) for v in (values if isinstance(values, tuple) else (values,))]
+
+
+@lru_cache(maxsize=64)
+def _mapped(function: ca.Function, n: int) -> ca.Function:
+    return function.map(n)

@@ -14,11 +14,15 @@ from titer.numerics.integration.trajectory import IntegrationError, Part, Piece,
 
 @dataclass(frozen=True, eq=False)
 class Event:
-    """Ends a phase: `function`(t, x, z, u, p) goes through zero; direction -1 falling, 1 rising, 0 either."""
+    """Ends a phase: `function`(t, x, z, u, p) goes through zero; direction -1 falling, 1 rising, 0 either.
+
+    `begun`: the phase has begun before; what jumps where it is taken up again may meet the event at once.
+    """
 
     function: ca.Function
     direction: int
     text: str
+    begun: bool = False
 
 
 class Runs(Protocol):
@@ -57,7 +61,7 @@ class Watch:
         """Fix the sign; returns the first point at which the event can be told from its start."""
         if self.event.direction:
             self.sign = float(self.event.direction)
-            if self.sign * values[0] >= 0.0:
+            if self.sign * values[0] >= 0.0 and not self.event.begun:
                 raise IntegrationError(
                     f"{self.run.dae.name}: {self.event.text} holds already at the start of its phase "
                     f"(t = {time:.6g} {self.run.dae.time}).\n"

@@ -121,6 +121,10 @@ def toolbox(model):
     return DiagnosticsToolbox(model)
 
 
+# Published laws that divide by biomass, or by a saturation whose pole lies below the domain that rounding may reach.
+DIVIDING = {"CitrateFermenter", "PenicillinFedBatch", "PichiaPerfusion"}
+
+
 @pytest.mark.parametrize("name", UNITS)
 def test_every_unit_of_the_library_is_well_posed_to_idaes(name, agree_with_the_dae):
     unit = UNITS[name]("unit")
@@ -130,7 +134,7 @@ def test_every_unit_of_the_library_is_well_posed_to_idaes(name, agree_with_the_d
     model = model_of(plant.to_idaes(Phase("run", duration=1.0), inputs=inputs, grid=Grid(2, degree=2)))
     assert_units_consistent(model)
     diagnostics = toolbox(model)
-    diagnostics.assert_no_structural_warnings()
+    diagnostics.assert_no_structural_warnings(ignore_evaluation_errors=name in DIVIDING)
     diagnostics.report_structural_issues(stream=io.StringIO())
     assert agree_with_the_dae(model) >= 2 * len(unit.of_kind(State))
 

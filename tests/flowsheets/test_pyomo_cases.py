@@ -12,8 +12,11 @@ from pyomo.util.check_units import assert_units_consistent
 from titer.cases import (
     batch_reactor,
     batch_reactor_answers,
+    citrate_feeding,
     exotherm,
     fedbatch_multistart,
+    penicillin,
+    phycocyanin,
     reactor_pareto,
     semibatch_safety,
     temperature_benchmark,
@@ -32,12 +35,15 @@ PROBLEMS = {
     "batch_reactor, isothermal": (batch_reactor, lambda n: batch_reactor.best_isothermal(ECONOMICS)),
     "batch_reactor, highest yield": (batch_reactor, lambda n: batch_reactor.highest_yield(1.0, n)),
     "batch_reactor, one hour": (batch_reactor_answers, lambda n: batch_reactor_answers._one_hour(n)),
+    "citrate_feeding": (citrate_feeding, lambda n: citrate_feeding.most(None)),
     "exotherm": (exotherm, lambda n: exotherm.fastest(n, exotherm.GENTLE)),
     "fedbatch_multistart": (fedbatch_multistart, lambda n: fedbatch_multistart.best_feed(n)),
     "reactor_pareto": (
         reactor_pareto,
         lambda n: reactor_pareto.optimize(**reactor_pareto.batch(n, 350.0), maximize=reactor_pareto.YIELD),
     ),
+    "penicillin": (penicillin, lambda n: penicillin.most(*penicillin.kinds()["one constant"])),
+    "phycocyanin": (phycocyanin, lambda n: phycocyanin.best(n)),
     "semibatch_safety": (semibatch_safety, lambda n: semibatch_safety.fastest(n)),
     "temperature_benchmark": (temperature_benchmark, lambda n: temperature_benchmark.best_temperature(n)),
 }  # fmt: skip

@@ -179,6 +179,9 @@ def test_a_model_to_be_simulated_has_as_many_equations_as_unknowns(grid):
     assert value_of(model, short.c[0, "salt"], "load") == pytest.approx(0.6, rel=1e-8)
 
 
+FINER = {"CitrateFermenter": 40, "PichiaPerfusion": 40}  # elements, where 10 are right to a few millionths only
+
+
 @pytest.mark.parametrize("name", UNITS)
 def test_every_unit_of_the_library_simulates_through_pyomo(name):
     unit = getattr(library, name)("unit")
@@ -187,7 +190,7 @@ def test_every_unit_of_the_library_simulates_through_pyomo(name):
     inputs |= {str(s.name): s.start for s in unit.scalars.values() if s.kind == "control"}
     recipe = Recipe(Phase("run", duration=1.0))
     run = simulate(plant, recipe, inputs)
-    model = plant.to_pyomo(recipe, Grid(10), inputs=inputs)
+    model = plant.to_pyomo(recipe, Grid(FINER.get(name, 10)), inputs=inputs)
     assert_units_consistent(model)
     assert solve_pyomo(model).success
     for state in run.phases[0].states:

@@ -132,6 +132,7 @@ def test_an_end_reads_as_a_sentence():
 def test_a_recipe_is_made_of_phases_with_names_of_their_own():
     refused(lambda: Recipe(), "no phase was given")
     refused(lambda: Recipe([Phase("a", 1.0)]), "Recipe: expected phases, got list")
+    refused(lambda: Recipe((Phase("a", 1.0),)), "Put a star before it: Recipe(*phases)")
     refused(lambda: Recipe(Phase("a", 1.0), Phase("a", 2.0)), "two phases are called 'a'; rename one.")
     recipe = Recipe(Phase("a", 1.0), Phase("b", 2.0))
     assert [phase.name for phase in recipe] == ["a", "b"]

@@ -104,7 +104,7 @@ def test_filling_an_empty_tank_names_the_volume():
 
 
 def test_a_tank_that_runs_empty_is_named_and_timed():
-    error = failure(Still("still"), Phase("heat", 1.0), Phase("dry", 2.0, fixed={"still.E": 0.5}), E=0.0)
+    error = failure(Still("still"), Phase("heat", 1.0), Phase("dry", 2.5, fixed={"still.E": 0.5}), E=0.0)
     assert "dry: the integration failed between t = " in first(error)
     assert "still.c / still.V" in first(error)
     assert "is a division by " in first(error)

@@ -193,6 +193,8 @@ def test_an_unknown_name_on_a_unit_says_what_was_meant():
     with pytest.raises(AttributeError, match=r"^reactor \(Reactor\): name 'Tj' is unknown. Did you mean 'T_j'\?"):
         Reactor("reactor").Tj  # noqa: B018
     assert not hasattr(Reactor("reactor"), "nothing")
+    with pytest.raises(AttributeError, match=r"(?s)'k_a' is unknown.*A part has it: binding\.k_a\."):
+        Column("capture").k_a  # noqa: B018
 
 
 class Unset(Unit):

@@ -133,10 +133,57 @@ def test_a_condition_that_is_not_met_says_so_and_keeps_the_run():
     phases = Phase("calm", 1.0), Phase("go", Free(1.0, 0.1, 5.0), until=Reaches(decay.c, 1e-3, "falling"))
     with pytest.raises(SolveError) as raised:
         run(*phases)
-    text = "Phase 'go': until decay.c reaches 0.001 falling is not met within 5 h, the longest the phase may last."
-    assert str(raised.value).splitlines()[0] == text
+    text = "Phase 'go': until decay.c reaches 0.001 falling is not met within 5 h, the longest the phase may last: "
+    assert str(raised.value).splitlines()[0] == f"{text}decay.c is 0.09957 g/L then."
+    assert "was 1.213 g/L when the phase began, and is nearest at its end, 0.09857 g/L from 0.001" in str(raised.value)
+    assert "still on its way.\n  Raise the upper limit of its duration" in str(raised.value)
     assert raised.value.solution.duration == pytest.approx({"calm": 1.0, "go": 5.0})
     assert run(*phases, strict=False).at_end(decay.c) == pytest.approx(2.0 * math.exp(-3.0), rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("until", "u", "text"),
+    [
+        (
+            Reaches(decay.c, 3.0, "rising"),
+            0.5,
+            [
+                "decay.c is 1.082 g/L then",
+                "It came nearest at t = 0 h: 2 g/L, 1 g/L from 3 g/L",
+                "does not come nearer",
+            ],
+        ),
+        (Reaches(decay.c, 1.5, "rising"), 0.0, ["holds already at the start"]),
+        (
+            lambda v: v.decay.c <= 0.5,  # it tends to 1
+            0.5,
+            ["the left side is 1.082 g/L then", "nearest at its end", "as if to level off near 1 g/L"],
+        ),
+        (
+            lambda v: v.decay.c >= 2.5,
+            lambda t: 1.2 if t < 2.0 else 0.0,
+            ["It came nearest at t = 2 h: 2.253 g/L, 0.2472 g/L from 2.5 g/L.", "does not come nearer any more"],
+        ),
+    ],
+)
+def test_it_is_said_how_near_a_condition_came_in_its_unit(until, u, text):
+    with pytest.raises(SolveError) as raised:
+        run(Phase("go", Free(1.0, 0.1, 5.0), until=until), u=u)
+    for part in text:
+        assert part in str(raised.value)
+
+
+def test_a_condition_that_is_not_met_is_told_by_an_optimization_too():
+    from titer.control import optimize
+    from titer.flowsheets import AtEnd
+
+    recipe = Recipe(Phase("go", Free(1.0, 0.1, 2.0), until=Reaches(decay.c, 0.1, "falling")))
+    with pytest.raises(SolveError) as raised:
+        optimize(
+            plant, recipe, {decay.u: PiecewiseConstant(2, lower=0.0, upper=1.0)}, maximize=AtEnd(lambda v: v.decay.c)
+        )
+    text = "no start: Phase 'go': until decay.c reaches 0.1 falling is not met within 2 h"
+    assert str(raised.value).splitlines()[0].startswith(text)
 
 
 def test_a_condition_that_holds_at_the_start_is_refused():
