@@ -43,7 +43,10 @@ class Front:
     failed: tuple[str, ...]
 
     def __repr__(self) -> str:
-        return f"front of {len(self.values)} points\n{self.table()}"
+        doubted = [(i, s.certificate) for i, s in enumerate(self.solutions) if s.certificate and not s.certificate.ok]
+        said = [f"  point {i} is not certified: {certificate.message}" for i, certificate in doubted]
+        said += [f"  not solved: {text}" for text in self.failed]
+        return "\n".join([f"front of {len(self.values)} points", str(self.table()), *said])
 
     def table(self) -> pd.DataFrame:
         """One row per point, along the first aim."""
@@ -97,22 +100,23 @@ def pareto(
     `pareto(plant, recipe, free, maximize={"yield": AtEnd(...)}, minimize={"batch time": AtEnd(lambda v: v.time)})`.
     The first aim (of `maximize`, then of `minimize`) is optimized while the others are held at `points` levels each
     between their own optimum and what the first aim's optimum leaves of them; each solve starts from its neighbour.
-    Dominated points are dropped. `report` is told of each point. Raises SpecificationError; SolveError where even an
-    end of the front fails. Method: epsilon-constraint (Haimes, Lasdon & Wismer, IEEE Trans. Syst. Man Cybern. 1
-    (1971) 296).
+    Dominated points are dropped. All points are on one mesh, which is not refined: where the printed front says that a
+    point is not certified, give `grid=Grid(40)`. `report` is told of each point. Raises SpecificationError; SolveError
+    where even an end of the front fails. Method: epsilon-constraint (Haimes, Lasdon & Wismer, IEEE Trans. Syst. Man
+    Cybern. 1 (1971) 296).
     """
     aims = _aims(maximize, minimize)
     if isinstance(points, bool) or points < 2:
         raise SpecificationError(f"pareto: points must be a whole number of at least 2, got {points!r}.")
     solver, tell = solver or Ipopt(), report or (lambda text: None)
-    ends = []
-    for name, term, sign in aims:
+    ends: list[Solved] = []
+    for name, term, sign in aims:  # all on one mesh: what one end reaches must be within reach of the others' plans
         problem = optimization_problem(
             plant, recipe, free, subject_to=subject_to, grid=grid, inputs=inputs, **_wanted(term, sign)
         )
         ends.append(_checked(solve(problem, solver), f"the best {name}"))
+        grid = replace(grid or Grid(), elements=dict(ends[0].solutions[0].stats["elements"]))
         tell(f"best {name}: {ends[-1].solutions[0].objective:.6g}")
-    elements = dict(ends[0].solutions[0].stats["elements"])
     first = aims[0]
     held = [
         replace(t, lower=None if s > 0 else -1e30, upper=1e30 if s > 0 else None, name=f"aim {n}")
@@ -123,7 +127,7 @@ def pareto(
         recipe,
         free,
         subject_to=[*subject_to, *held],
-        grid=replace(grid or Grid(), elements=elements),
+        grid=grid,
         inputs=inputs,
         **_wanted(first[1], first[2]),
     )
@@ -161,6 +165,12 @@ def pareto(
 
 def _aims(maximize: Mapping[str, AtEnd] | None, minimize: Mapping[str, AtEnd] | None) -> list[tuple[str, AtEnd, float]]:
     """Aims with their signs (-1: maximized), checked."""
+    for verb, given in (("maximize", maximize), ("minimize", minimize)):
+        if given is not None and not isinstance(given, Mapping):
+            raise SpecificationError(
+                f"pareto: {verb} is a dict from names to terms, got {given!r}.\n"
+                f'  Write {verb}={{"titer": AtEnd(...)}}.'
+            )
     aims = [(n, t, -1.0) for n, t in (maximize or {}).items()] + [(n, t, 1.0) for n, t in (minimize or {}).items()]
     if len(aims) not in (2, 3):
         raise SpecificationError(

@@ -13,6 +13,7 @@ from titer.flowsheets.names import elements_of
 from titer.flowsheets.problems.assembly import Assembled
 from titer.flowsheets.problems.results import moved_ends
 from titer.flowsheets.problems.start import Started
+from titer.flowsheets.problems.wiring import before_block
 from titer.numerics.errors import SpecificationError, unknown
 from titer.numerics.segment import Profile
 from titer.numerics.sensitivity import Derivatives, derivatives
@@ -153,6 +154,8 @@ def _data_of(assembled: Assembled, name: str) -> Array:
             states = [v.name for v in placement.dae.states]
             others = [v.name for v in placement.dae.parameters]
             if name in states:
+                earlier = nlp.cells.get(before_block(local.name))  # before the actions of the first phase
+                found += [] if earlier is None else [int(earlier[states.index(name)])]
                 if name not in placement.operation.resets:
                     found.append(int(cells[local.slot("start").cells[states.index(name)]]))
                 break
