@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.start_success_sets import StartCase, Values, scaled
-from titer.cases.fedbatch_multistart import BIOMASS, HOURS, Fermenter
+from titer.cases.fedbatch_multistart import BIOMASS, HOURS
 from titer.flowsheets import (
     Algebraic,
     AtEnd,
@@ -29,6 +29,7 @@ from titer.flowsheets import (
     Unit,
     simulate,
 )
+from titer.flowsheets.units import InhibitedFedBatch
 from titer.numerics.errors import SolveError
 
 LEFT, RESIDUE = 0.1, 0.5  # g/L of substrate at which the batch ends, and that may be left at the end
@@ -97,7 +98,7 @@ class HoldTank(Unit):
 
 def _draw_fedbatch(rng: np.random.Generator) -> dict[str, float]:
     """Kinetics, yields, feed and inoculum; biomass and substrate of the charge stay below the limit of biomass."""
-    nominal = Flowsheet(Fermenter("tank"), time="h").values
+    nominal = Flowsheet(InhibitedFedBatch("tank"), time="h").values
     factors = {
         "mu_max": 1.5,
         "K_S": 2.0,
@@ -113,7 +114,7 @@ def _draw_fedbatch(rng: np.random.Generator) -> dict[str, float]:
 
 
 def _state_fedbatch(values: Values) -> dict[str, Any]:
-    tank = Fermenter("tank")
+    tank = InhibitedFedBatch("tank")
     return {
         "plant": Flowsheet(tank, time="h").with_values(values),
         "recipe": Recipe(Phase("feed", duration=HOURS)),

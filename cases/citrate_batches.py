@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from titer.cases.citrate_model import END, FEED, OXYGEN, STEPS, CitrateFermenter
+from titer.cases.citrate_model import END, FEED, OXYGEN, STEPS
 from titer.estimation import Experiment, predicted
 from titer.flowsheets import Flowsheet, Phase, Recipe
+from titer.flowsheets.units import CitrateFermenter
 from titer.numerics import SpecificationError
 
 if TYPE_CHECKING:

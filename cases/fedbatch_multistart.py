@@ -9,74 +9,14 @@ import numpy as np
 from titer.cases import fedbatch_multistart_pictures as pictures
 from titer.cases.case import Claim, Outcome, Progress, case
 from titer.control import optimize
-from titer.flowsheets import (
-    AtEnd,
-    Control,
-    Equations,
-    Expression,
-    Flowsheet,
-    Parameter,
-    Path,
-    Phase,
-    PiecewiseConstant,
-    Recipe,
-    State,
-    Unit,
-    replay,
-)
+from titer.flowsheets import AtEnd, Flowsheet, Path, Phase, PiecewiseConstant, Recipe, replay
+from titer.flowsheets.units import InhibitedFedBatch
 from titer.numerics import Grid, Solution
 
 BEST, TRAP = (1.682, 0.003), (1.4866, 0.001)  # g/L of product: published as 1.68, and the local optimum below it
 BIOMASS = 3.7  # g/L, more of it cannot be supplied with oxygen
 HOURS = 150.0
 DEVIATION = 1e-6  # largest difference to a replay by another integrator that is accepted
-
-
-class Fermenter(Unit):
-    """Fed-batch fermentation with substrate inhibition; the product is made at a rate that only biomass sets.
-
-    Equations
-        mu = mu_max S / (K_S + S + S^2 / K_I)
-        dX/dt = mu X - u X / V,  dP/dt = nu X - u P / V,  dV/dt = u
-        dS/dt = -mu X / Y_X - nu X / Y_P + u (S_in - S) / V
-
-    Symbols
-        X, S, P   biomass, substrate and product [g/L]
-        V, u      volume [L] and feed [L/h]; the feed is the control
-        mu, nu    specific rates of growth and of production [1/h]
-        K_S, K_I  saturation and inhibition constants [g/L]
-        Y_X, Y_P  biomass and product by substrate [g/g];  S_in  substrate in the feed [g/L]
-
-    Assumptions: perfect mixing; production goes on without growth. Where S is at zero the equations would still take
-    substrate for the product, so an optimization limits S from below.
-    Source: B. Srinivasan, S. Palanki, D. Bonvin, Comput. Chem. Eng. 27 (2003) 1-26, example 2.
-    """
-
-    time = "h"
-
-    X = State("g/L", start=1.0, lower=0.0, doc="biomass")
-    S = State("g/L", start=0.5, lower=0.0, doc="substrate")
-    P = State("g/L", start=0.0, lower=0.0, doc="product")
-    V = State("L", start=150.0, lower=1.0, doc="volume")
-    u = Control("L/h", start=0.1, lower=0.0, upper=1.0, doc="feed")
-
-    mu_max = Parameter("1/h", 0.02)
-    K_S = Parameter("g/L", 0.05)
-    K_I = Parameter("g/L", 5.0)
-    Y_X = Parameter("g/g", 0.5)
-    Y_P = Parameter("g/g", 1.2)
-    nu = Parameter("1/h", 0.004)
-    S_in = Parameter("g/L", 200.0)
-
-    mu = Expression("1/h", doc="specific rate of growth")
-
-    def equations(self, v: Any) -> Equations:
-        mu = v.define("mu", v.mu_max * v.S / (v.K_S + v.S + v.S**2 / v.K_I))
-        D = v.u / v.V
-        used = mu * v.X / v.Y_X + v.nu * v.X / v.Y_P
-        return Equations(
-            rate={"X": mu * v.X - D * v.X, "S": D * (v.S_in - v.S) - used, "P": v.nu * v.X - D * v.P, "V": v.u}
-        )
 
 
 @case("fedbatch_multistart", title="Fed-batch fermentation: the best feed, and the trap beside it")
@@ -121,7 +61,7 @@ def fedbatch_multistart(
 
 def best_feed(pieces: int, **how: Any) -> Solution:
     """The feed, constant on equal pieces, that leaves most product per volume; `how`: starts, seed, refine, grid."""
-    tank = Fermenter("tank")
+    tank = InhibitedFedBatch("tank")
     return optimize(
         Flowsheet(tank, time="h"),
         Recipe(Phase("feed", duration=HOURS)),
