@@ -7,6 +7,17 @@ from titer.estimation.designs.criterion import Criterion
 from titer.estimation.designs.design import Design, design, information_of
 from titer.estimation.designs.proposal import Proposal
 from titer.estimation.estimate import estimate
+from titer.estimation.estimators.belief import Belief
+from titer.estimation.estimators.entries import Bias, Drift
+from titer.estimation.estimators.estimator import Estimator
+from titer.estimation.estimators.extended_kalman import ExtendedKalman
+from titer.estimation.estimators.memory import Estimation, Innovation, Memory
+from titer.estimation.estimators.model import SampledModel
+from titer.estimation.estimators.moving_horizon import Filtering, MovingHorizon, Smoothing
+from titer.estimation.estimators.observability import Observability, observability
+from titer.estimation.estimators.rejection import Rejecting
+from titer.estimation.estimators.sample import Quality, Sample
+from titer.estimation.estimators.unscented_kalman import UnscentedKalman
 from titer.estimation.experiment import Experiment
 from titer.estimation.fit import Fit
 from titer.estimation.losses import Cauchy, Huber
@@ -28,25 +39,42 @@ from titer.estimation.statistics.selection import (
 )
 
 __all__ = [
+    "Belief",
+    "Bias",
     "Bootstrap",
     "Cauchy",
     "Criterion",
     "Design",
     "Diagnostics",
+    "Drift",
     "Estimability",
     "Estimated",
+    "Estimation",
+    "Estimator",
     "Experiment",
+    "ExtendedKalman",
+    "Filtering",
     "Fit",
     "Huber",
+    "Innovation",
     "Interpolated",
     "Layout",
     "LeftOut",
     "LikelihoodRatio",
+    "Memory",
+    "MovingHorizon",
     "Noise",
+    "Observability",
     "PlantRegressor",
     "Profile",
     "Proposal",
+    "Quality",
+    "Rejecting",
     "Replicates",
+    "Sample",
+    "SampledModel",
+    "Smoothing",
+    "UnscentedKalman",
     "aic",
     "aicc",
     "bic",
@@ -56,6 +84,7 @@ __all__ = [
     "information_of",
     "leave_one_batch_out",
     "likelihood_ratio",
+    "observability",
     "predicted",
     "prediction_errors",
     "read_experiment",
