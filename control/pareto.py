@@ -168,8 +168,7 @@ def _aims(maximize: Mapping[str, AtEnd] | None, minimize: Mapping[str, AtEnd] | 
     for verb, given in (("maximize", maximize), ("minimize", minimize)):
         if given is not None and not isinstance(given, Mapping):
             raise SpecificationError(
-                f"pareto: {verb} is a dict from names to terms, got {given!r}.\n"
-                f'  Write {verb}={{"titer": AtEnd(...)}}.'
+                f'pareto: {verb} is a dict from names to terms, got {given!r}.\n  Write {verb}={{"titer": AtEnd(...)}}.'
             )
     aims = [(n, t, -1.0) for n, t in (maximize or {}).items()] + [(n, t, 1.0) for n, t in (minimize or {}).items()]
     if len(aims) not in (2, 3):

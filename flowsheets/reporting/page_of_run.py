@@ -116,6 +116,11 @@ def limits_of(run: Facts) -> str:
     note = (
         "Value: where it is nearest to the limit. Active: within a ten-thousandth of its size. Missed: on the replay."
     )
+    if (run["objective"] or {}).get("scenarios", 1) > 1:
+        note += (
+            " Of several scenarios, values are of the one whose trajectories are shown, and missed is what the worst "
+            "misses; a limit that is a chance is counted where it has to hold."
+        )
     return table(f"Limits {_there(run)}", [*columns, "missed by"], rows) + paragraph(note, "quiet")
 
 

@@ -315,6 +315,21 @@ def test_an_optimum_shows_decided_numbers_and_linear_pieces(tmp_path: File) -> N
     assert "Trajectories of again" in page.text
 
 
+def test_limits_of_a_plan_for_several_scenarios_say_whose_values_they_are(tmp_path: File) -> None:
+    tank, hold = Tank("tank"), Hold("hold")
+    wanted: Any = {
+        "free": {tank.F: PiecewiseConstant(2)},
+        "minimize": AtEnd(lambda v: v.tank.S),
+        "subject_to": [AtEnd(lambda v: v.tank.S, lower=0.0, name="left")],
+        "grid": Grid(elements=4),
+    }
+    plant, recipe = Flowsheet(tank, hold, time="h"), recipe_of(tank, hold)
+    several, alone = (optimize(plant, recipe, scenarios=s, **wanted) for s in ([{tank.k: 0.4}, {tank.k: 0.6}], None))
+    said = "Of several scenarios, values are of the one whose trajectories are shown"
+    assert said in made(tmp_path, several)[0].text
+    assert said not in made(tmp_path, alone)[0].text
+
+
 def test_a_failed_solve_is_not_called_an_optimum(tmp_path: File) -> None:
     reactor = BatchReactor("reactor")
     failed = optimize(
