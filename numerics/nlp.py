@@ -41,7 +41,8 @@ class Batch:
     """N copies of `function`: v -> (g, f); copy k reads the cells `index[:, k]`; rows lower <= g <= upper.
 
     The objective gains `weight` times the sum of the f. `stage` (N,) is the copies' place in time, if any.
-    Row i of copy k has label i + k * rows.
+    Row i of copy k has label i + k * rows. `determined`: arguments that the first rows, equations and as many,
+    determine from the others, if it is so of any.
     """
 
     function: ca.Function
@@ -51,6 +52,7 @@ class Batch:
     labels: Labels
     weight: float = 0.0
     stage: Array | None = None
+    determined: Array | None = None
 
     @property
     def rows(self) -> int:

@@ -11,6 +11,9 @@ from titer.numerics.nlp import Array
 from titer.numerics.program import Program, Scaling
 
 
+Bounded = tuple[Array, Array, Array, Array]
+
+
 class Residuals(NamedTuple):
     """Largest residuals of the optimality conditions, in scaled numbers."""
 
@@ -52,20 +55,17 @@ def optimality(
     if len(g):
         stationarity = stationarity + np.array(ca.mtimes(jacobian.T, ca.DM(row_multipliers))).ravel()
     row_lower, row_upper = program.nlp.row_bounds()
-    row_lower, row_upper = row_lower * scaling.rows, row_upper * scaling.rows
-    low, up = lower / scaling.columns, upper / scaling.columns
-    violation = max(_outside(g, row_lower, row_upper).max(initial=0.0), _outside(x, low, up).max(initial=0.0))
-    slack = np.concatenate(
-        [
-            _slackness(g, row_lower, row_upper, row_multipliers),
-            _slackness(x, low, up, bound_multipliers),
-        ]
-    )
-    size = max(
-        1.0,
-        np.abs(row_multipliers).max(initial=0.0) / 100.0,
-        np.abs(bound_multipliers).max(initial=0.0) / 100.0,
-    )
+    rows = (g, row_lower * scaling.rows, row_upper * scaling.rows, row_multipliers)
+    columns = (x, lower / scaling.columns, upper / scaling.columns, bound_multipliers)
+    return residuals_of(stationarity, rows, columns)
+
+
+def residuals_of(stationarity: Array, rows: Bounded, columns: Bounded) -> Residuals:
+    """Residuals from the gradient of the Lagrangian, and rows and columns as (values, lower, upper, multipliers); all
+    of it scaled."""
+    violation = max(_outside(*each[:3]).max(initial=0.0) for each in (rows, columns))
+    slack = np.concatenate([_slackness(*rows), _slackness(*columns)])
+    size = max(1.0, *(np.abs(each[3]).max(initial=0.0) / 100.0 for each in (rows, columns)))
     return Residuals(
         float(np.abs(stationarity).max(initial=0.0) / size),
         float(violation),

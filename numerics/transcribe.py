@@ -82,7 +82,8 @@ def _elements(segment: Segment, scheme: Collocation, layout: Layout) -> Batch:
     tau = layout.ends[:-1, None] + np.diff(layout.ends)[:, None] * nodes[None, :]
     labels = Labels.of(names * n, segment.name, tau.ravel())
     function = ca.Function("element", [arguments], [rows, cost])
-    return Batch(function, index, lower, upper, labels, 1.0 if segment.integrands else 0.0, np.arange(n))
+    weight = 1.0 if segment.integrands else 0.0
+    return Batch(function, index, lower, upper, labels, weight, np.arange(n), nx + np.arange(equations))
 
 
 def _row_names(segment: Segment, scheme: Collocation, separate_ends: bool) -> tuple[list[str], Array]:

@@ -1,0 +1,107 @@
+"""How does a controller come to know where the plant is? From samples that hold all states, or from an estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from titer.control.nmpc.posing import Wanted
+from titer.control.nmpc.signals import Rule, Simulate
+from titer.estimation.estimators.estimator import Estimator
+from titer.estimation.estimators.extended_kalman import ExtendedKalman
+from titer.estimation.estimators.memory import Memory as Estimated
+from titer.estimation.estimators.model import SampledModel
+from titer.estimation.estimators.sample import Sample
+from titer.flowsheets.declarations import State
+from titer.flowsheets.flowsheet import by_element
+from titer.numerics.errors import SolveError
+
+
+@dataclass(frozen=True, eq=False)
+class Sensing:
+    """`measured`: what is wanted in a sample, with a rule for each where it is bad; `states`: of the whole plant.
+
+    `model`: from sample to sample, of the `estimator`, or for states that are measured where there is a delay.
+    """
+
+    measured: tuple[str, ...]
+    rules: Mapping[str, Rule]
+    states: tuple[str, ...]
+    estimator: Estimator | None
+    model: SampledModel | None
+
+    def updated(
+        self,
+        before: Estimated,
+        durations: Mapping[str, float],
+        held: Sequence[tuple[float, Mapping[str, float]]],
+        sample: Sample,
+    ) -> Estimated:
+        """The estimator's memory after a sample; `held`: inputs up to each time since the last one, in order."""
+        assert self.estimator is not None
+        assert self.model is not None
+        model = self.model.with_durations(durations)
+        *earlier, (_, last) = held
+        for until, applied in earlier:
+            before = self.estimator.update(model, before, applied, Sample(until, {}))
+        return self.estimator.update(model, before, last, sample)
+
+    def ahead(
+        self,
+        states: Mapping[str, float],
+        durations: Mapping[str, float],
+        applied: Mapping[str, float],
+        t0: float,
+        t1: float,
+        parameters: Mapping[str, float],
+    ) -> dict[str, float] | None:
+        """Where the plant will be; None where the model cannot say."""
+        assert self.model is not None
+        model = self.model.with_durations(durations)
+        s = np.array(model.start)
+        for i, name in enumerate(model.names):
+            s[i] = states.get(name, parameters.get(name, s[i]))
+        try:
+            found = model.predict(s, model.applied(applied), t0, t1)
+        except SolveError:
+            return None
+        return {name: float(found[i]) for i, name in enumerate(model.names) if name in states}
+
+
+def sensing_of(
+    wanted: Wanted, manipulated: Sequence[str], estimator: Estimator | None, signals: Mapping[str, Rule]
+) -> Sensing:
+    """What a controller needs to know where the plant is. Raises SpecificationError."""
+    plant, table = wanted.plant, wanted.table
+    states = tuple(name for name, scalar in plant.scalars.items() if scalar.kind == State.kind)
+    given = by_element(signals, "signals") if isinstance(signals, Mapping) else {}
+    inputs = {name: value for name, value in wanted.inputs.items() if str(name) not in manipulated}
+    if estimator is not None:
+        model = estimator.model(plant, wanted.recipe, table.every, manipulated, inputs, _planned(wanted))
+        rules: dict[str, Rule] = {name: Simulate(longest=10**9) for name in model.measured}
+        return Sensing(model.measured, {**rules, **given}, states, estimator, model)
+    active = {v.name for operation in wanted.planned for v in operation.lowered.dae.states}
+    measured = tuple(name for name in states if name in active)
+    model = None
+    if table.delay:
+        blank = ExtendedKalman(noise=dict.fromkeys(measured, 1.0), robust=None)
+        model = blank.model(plant, wanted.recipe, table.every, manipulated, inputs, _planned(wanted))
+    return Sensing(measured, {**dict.fromkeys(measured, Simulate()), **given}, states, None, model)
+
+
+def _planned(wanted: Wanted) -> dict[str, float]:
+    table = wanted.table
+    return {
+        name: result.trajectory.duration
+        for k, (name, result) in enumerate(zip(table.names, wanted.nominal, strict=True))
+        if table.is_open(k)
+    }
+
+
+def without_bad(sample: Sample, bad: Sequence[str]) -> Sample:
+    """The sample without values that do not count."""
+    kept = {name: value for name, value in sample.values.items() if name not in bad}
+    quality = {name: q for name, q in sample.quality.items() if name in kept or name in sample.late}
+    return replace(sample, values=kept, quality=quality)
