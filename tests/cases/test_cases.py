@@ -58,13 +58,13 @@ def test_the_readmes_scripts_run_and_print_what_it_says(
     first, best, certificate, *_ = capsys.readouterr().out.splitlines()
     assert f"{first}\n{best}\n{certificate}\n" in README
     assert certificate == "certificate: holds"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fed_batch.npz", "fed_batch.png"]
 
 
 def test_a_culture_from_parts_takes_at_most_25_lines() -> None:
     block = re.search(r"^culture = FedBatch\(\n.*?^\)", README, flags=re.DOTALL | re.MULTILINE)
     assert block is not None
     assert block[0].count("\n") + 1 <= 25
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["fed_batch.npz", "fed_batch.png"]
 
 
 def test_the_readmes_error_is_what_its_mistake_gives() -> None:
