@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +84,7 @@ def cho_fedbatch(
         )
     fronts, grid = {}, Grid(30)  # one mesh for all points
     for name, problem in (("warm", feeding(limits, every)), ("cold", shifting(limits, every))):
-        aims = {"maximize": {"titer": TITER}, "minimize": {"duration": AtEnd(lambda v: v.time)}}
+        aims: dict[str, Any] = {"maximize": {"titer": TITER}, "minimize": {"duration": AtEnd(lambda v: v.time)}}
         fronts[name] = pareto(**problem, **aims, grid=grid, points=max(points // 2, 3) if quick else points)
         progress(f"front, {name}: {len(fronts[name].values)} points, {len(fronts[name].failed)} not solved")
     runs = {name: replay(plan) for name, plan in plans.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from titer.cases.drawing import WIDTH, limit, panels, plain, trace
 from titer.cases.pichia_upstream import in_tank, oxygen, purity_of
@@ -19,7 +19,7 @@ def draw_recipes(published: Solution, best: Solution, most: float) -> Figure:
     """Feed, biomass, oxygen, products in the reactor and product in the tank: published dashed, best solid."""
     figure, axes = panels(5, height=1.55)
     for run, colour, style, text in ((published, "0.45", "--", "published"), (best, "black", "-", "best")):
-        look = {"color": colour, "linestyle": style, "linewidth": 1.7}
+        look: dict[str, Any] = {"color": colour, "linestyle": style, "linewidth": 1.7}
         trace(axes[0], run["reactor.harvest.flow"] * 1e3, **look, label=text)
         trace(axes[1], run["reactor.X"], **look)
         trace(axes[2], oxygen(run.frame()), **look)

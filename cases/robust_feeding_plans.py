@@ -77,7 +77,7 @@ def hedged(cases: Sequence[Mapping[str, float]], at_least: float, start: Solutio
     the scenarios; `recourse`: each scenario has a feed of its own after 50 h, as if the plant had shown by then which
     it is: no plan, but a bound on what feedback can gain.
     """
-    ways = {
+    ways: dict[str, tuple[Path | Chance, Scenarios]] = {
         "worst fifth": (OXYGEN, Scenarios(cases, objective=Worst(fraction=WORST))),
         "chance": (Chance(OXYGEN, at_least=at_least), Scenarios(cases)),
         "recourse": (OXYGEN, Scenarios(cases, shared_until=PARTING)),

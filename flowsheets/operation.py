@@ -117,7 +117,10 @@ def durations_of(recipe: Recipe, time: Measure) -> list[Duration]:
 
 
 def _check_shapes(decided: Mapping[str, Any], recipe: Recipe) -> None:
-    """Shapes that are decided phase by phase are shapes, of phases that there are. Raises SpecificationError."""
+    """Shapes that are decided phase by phase are shapes, of phases that there are and that leave the input to them.
+
+    Raises SpecificationError.
+    """
     names = [phase.name for phase in recipe]
     for name, by_phase in decided.items():
         for key, shape in by_phase.items() if isinstance(by_phase, Mapping) else ():
@@ -128,6 +131,12 @@ def _check_shapes(decided: Mapping[str, Any], recipe: Recipe) -> None:
                     f"free: {name}: in phase {key!r} expected PiecewiseConstant(n), PiecewiseLinear(n) or "
                     f"Exponential(), got {shape!r}."
                 )
+            for where in ("fixed", "inputs"):
+                if name in by_element(getattr(recipe[key], where), where):
+                    raise SpecificationError(
+                        f"free: {name} is to be decided in phase {key!r}, which gives it in {where}={{...}}.\n"
+                        f"  Leave it out of {where} of that phase, or the phase out of free={{{name}: {{...}}}}."
+                    )
 
 
 def point_before(planned: Sequence[Operation], k: int) -> Operation:

@@ -24,11 +24,26 @@ class InconsistentError(RuntimeError):
 def consistent_algebraics(dae: Dae, t: float, x: Array, z: Array, u: Array, p: Array) -> Array:
     """Algebraic variables that satisfy their equations at a point, from the guess `z`. Raises RuntimeError.
 
-    Newton's method, damped by the natural monotonicity test, so that it does not depend on how equations are
-    scaled. Source: Deuflhard, Newton Methods for Nonlinear Problems (Springer 2004), section 3.3.
+    They are looked for inside their domains, for equations may have other solutions outside, such as beyond the pole
+    of a saturation; only where none is found inside, anywhere.
     """
     if not dae.algebraics:
         return z
+    lower, upper = (np.array([getattr(v, side) for v in dae.algebraics]) for side in ("lower", "upper"))
+    if np.isfinite(lower).any() or np.isfinite(upper).any():
+        try:
+            return _newton(dae, t, x, z, u, p, (lower, upper))
+        except InconsistentError:
+            pass
+    return _newton(dae, t, x, z, u, p, None)
+
+
+def _newton(dae: Dae, t: float, x: Array, z: Array, u: Array, p: Array, domain: tuple[Array, Array] | None) -> Array:
+    """The algebraic equations solved from the guess `z`, on steps that end inside `domain`. Raises InconsistentError.
+
+    Newton's method, damped by the natural monotonicity test, so that it does not depend on how equations are
+    scaled. Source: Deuflhard, Newton Methods for Nonlinear Problems (Springer 2004), section 3.3.
+    """
     equations = algebraic_equations(dae.function, dae.sizes)
     rest = np.concatenate([[t], x, u, p])
     floor = 1e-4 * sizes_of(dae.algebraics)
@@ -45,14 +60,18 @@ def consistent_algebraics(dae: Dae, t: float, x: Array, z: Array, u: Array, p: A
         length = np.abs(step / size).max()
         if length <= 1e-8:  # convergence is quadratic: after this step nothing is left
             return z + step
-        share = 1.0
+        share, ended = 1.0, z
         while share > 1e-8:
-            value = np.array(equations(z + share * step, rest)[0])
+            ended = z + share * step if domain is None else np.clip(z + share * step, *domain)
+            value = np.array(equations(ended, rest)[0])
             left = np.abs(np.linalg.solve(slope, value).ravel() / size).max() if np.isfinite(value).all() else np.inf
             if left <= (1.0 - share / 4.0) * length:
                 break
             share /= 2.0
-        z = z + share * step
+        else:
+            if domain is not None:  # held back by a bound
+                break
+        z = ended
     raise InconsistentError("the algebraic equations have no consistent solution near the guess", (t, x, z, u))
 
 
@@ -124,3 +143,12 @@ def algebraic_equations(function: ca.Function, numbers: tuple[int, int, int, int
     t, x, u, p = parted(rest, [1, nx, nu, npar])
     zero = function(t, x, z, u, p)[1]
     return ca.Function("algebraic", [z, rest], [zero, ca.jacobian(zero, z)])
+
+
+@lru_cache(maxsize=64)
+def newton_step(function: ca.Function, numbers: tuple[int, int, int, int]) -> ca.Function:
+    """(z, (t, x, u, p)) -> z after a step of Newton's method."""
+    nx, nz, nu, npar = numbers
+    z, rest = ca.MX.sym("z", nz), ca.MX.sym("rest", 1 + nx + nu + npar)
+    value, slope = algebraic_equations(function, numbers)(z, rest)
+    return ca.Function("newton", [z, rest], [z - ca.solve(slope, value, "qr")])

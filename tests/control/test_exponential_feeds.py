@@ -134,6 +134,16 @@ def test_what_cannot_be_is_refused(shape, text):
         closest(shape)
 
 
+@pytest.mark.parametrize(("where", "given"), [("fixed", 0.2), ("inputs", lambda t: 0.1 * t)])
+def test_a_phase_that_gives_the_feed_itself_cannot_be_named_as_deciding_it(where, given):
+    recipe = Recipe(Phase("first", 5.0), Phase("second", 4.0, **{where: {tank.F: given}}))
+    shapes = {"first": Exponential(), "second": PiecewiseConstant(2)}
+    with pytest.raises(SpecificationError, match=f"^free: tank.F is to be decided in phase 'second', .* {where}="):
+        closest(shapes, recipe)
+    plan = closest({"first": Exponential()}, recipe)
+    assert plan.status.ok
+
+
 def test_given_ones_are_positive_and_exponents_are_numbers():
     with pytest.raises(SpecificationError, match="values must be positive, got 0"):
         simulate(plant, two, inputs={tank.F: Exponential(values=[0.0, 1.0])})

@@ -112,6 +112,27 @@ def test_consistent_algebraics_are_found_from_a_poor_guess(tools):
     assert z == pytest.approx([np.tan(1.2), 1e4 / np.tan(1.2)], rel=1e-12)
 
 
+def test_consistent_algebraics_are_looked_for_inside_their_domain_first(tools):
+    """0.2 - z = 2 x z/(0.001 + z) has two solutions, on either side of the pole; the nearer one is outside."""
+    inside = 2.0 * 0.0002 / (1.801 + np.sqrt(1.801**2 + 4.0 * 0.0002))
+    for lower, exact in ((0.0, inside), (-np.inf, -0.0002 / inside)):
+        dae = tools.make_dae(
+            lambda t, x, z, u, p: [-x[0]],
+            lambda t, x, z, u, p: [0.2 - z[0] - 2.0 * x[0] * z[0] / (0.001 + z[0])],
+            nz=1,
+            variables={"z0": Variable("z0", lower=lower, start=0.2)},
+        )
+        z = consistent_algebraics(dae, 0.0, np.array([1.0]), np.array([0.2]), NONE, NONE)
+        assert z == pytest.approx([exact], rel=1e-9)
+
+
+def test_consistent_algebraics_may_leave_a_domain_in_which_there_are_none(tools):
+    variables = {"z0": Variable("z0", lower=0.0, start=1.0)}
+    dae = tools.make_dae(lambda t, x, z, u, p: [-x[0]], lambda t, x, z, u, p: [z[0] + x[0]], nz=1, variables=variables)
+    z = consistent_algebraics(dae, 0.0, np.array([0.5]), np.array([1.0]), NONE, NONE)
+    assert z == pytest.approx([-0.5], rel=1e-12)
+
+
 def test_algebraic_equations_that_determine_nothing_or_have_no_solution_are_named(tools):
     singular = tools.make_dae(
         lambda t, x, z, u, p: [-x[0]], lambda t, x, z, u, p: [z[0] + z[1] - 1, z[0] + z[1] - x[0]], nz=2

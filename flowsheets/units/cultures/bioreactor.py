@@ -9,6 +9,7 @@ from operator import add
 from typing import Any
 
 from titer.flowsheets.declarations import (
+    Algebraic,
     Conserved,
     Control,
     Declaration,
@@ -18,7 +19,8 @@ from titer.flowsheets.declarations import (
     State,
 )
 from titer.flowsheets.recipes.actions import action, not_negative
-from titer.flowsheets.symbols.symbol import Symbol, quantity, symbol_array
+from titer.flowsheets.symbols.smooth import smooth_minimum
+from titer.flowsheets.symbols.symbol import FLOATS, Symbol, quantity, symbol_array
 from titer.flowsheets.unit import Part, Unit
 from titer.flowsheets.units.cultures.checks import check_culture, check_names, component_unit, per_amount
 from titer.flowsheets.units.cultures.energy import energy_declarations, energy_rates, energy_totals
@@ -36,7 +38,7 @@ from titer.flowsheets.units.cultures.kinetics.growth import Growth
 from titer.flowsheets.units.cultures.kinetics.kinetics import Kinetics
 from titer.flowsheets.units.cultures.kinetics.limitation import Monod
 from titer.flowsheets.units.jackets import expressed
-from titer.numerics.errors import DeclarationError, unknown
+from titer.numerics.errors import DeclarationError, SpecificationError, unknown
 
 MONOD = Kinetics(growth=Growth(0.4, Monod("S", 0.1), yields={"S": 0.5}))
 
@@ -67,12 +69,12 @@ class Bioreactor(Unit):
     Structure: `populations`, `substrates`, `products` (names, which become those of states), `units` (of concentrations
     that are not in g/L, such as {"Xv": "Gcell/L", "Glc": "mmol/L"}), `kinetics`, `feeds` (Feed, Piped), `outflows`
     (Outflow; each is an outlet port), `carried` (components that outlets carry in `c`; default: all, then of one unit),
-    `gas` (OxygenTransfer, StirredTransfer), `heat` (a Jacket, Adiabatic, Thermostat, ...: T is then a state) with
-    `combustion` (heats by component: {"O2": 460.0} J/mmol, the oxycaloric value, or heats of combustion of what is
-    taken and made), `conditions` (what else is given as a trajectory, such as {"T": Control("K", start=310.0)} or
-    {"pH": Control("1", start=7.0)}), `parameters` (of kinetics that are a function), `contents` (of an element by
-    component, {"C": {"X": 0.4, "S": 0.4}}, checked as a balance). Starts are keywords, Bioreactor("culture", X=0.1,
-    S=20.0, V=1.0).
+    `gas` (OxygenTransfer, StirredTransfer; quasi_steady=True: what it exchanges is algebraic, where dc_i/dt = 0),
+    `heat` (a Jacket, Adiabatic, Thermostat, ...: T is then a state) with `combustion` (heats by component:
+    {"O2": 460.0} J/mmol, the oxycaloric value, or heats of combustion of what is taken and made), `conditions` (what
+    else is given as a trajectory, such as {"T": Control("K", start=310.0)} or {"pH": Control("1", start=7.0)}),
+    `parameters` (of kinetics that are a function), `contents` (of an element by component, {"C": {"X": 0.4, "S": 0.4}},
+    checked as a balance). Starts are keywords, Bioreactor("culture", X=0.1, S=20.0, V=1.0).
 
     Assumptions: perfect mixing; volumes add; evaporation takes water alone; gas carries no heat.
     Source: the general balances of fed-batch and perfusion cultures, e.g. Kyriakopoulos et al., Biotechnol. J. 13
@@ -115,6 +117,12 @@ class Bioreactor(Unit):
         return (*self.populations, *self.substrates, *self.products, *dissolved)
 
     @property
+    def steady(self) -> tuple[str, ...]:
+        """Components in quasi-steady exchange with the gas: algebraic variables, no amounts that the broth holds."""
+        fast = self.gases if isinstance(self.gas, Gas) and self.gas.quasi_steady else ()
+        return tuple(key for key in fast if key in self.components)
+
+    @property
     def carried_components(self) -> tuple[str, ...]:
         """The index set of what outlets and piped feeds carry."""
         return self.carried or self.components
@@ -143,7 +151,8 @@ class Bioreactor(Unit):
             found |= self.gas.ports(self.time)
         if self.heat is not None:
             found |= energy_declarations(self)
-        return {key: d for key, d in found.items() if key not in own}
+        found = {key: d for key, d in found.items() if key not in own}
+        return found | {key: _algebraic(found.get(key, own.get(key))) for key in self.steady}
 
     # --- what a kind of culture may say otherwise ------------------------------------------------------------------
 
@@ -195,9 +204,15 @@ class Bioreactor(Unit):
             key: value if isinstance(value, Symbol) else quantity(value, self.unit_of(key)) for key, value in c.items()
         }
         not_negative(volume=volume, **inside)
+        for key in self.steady:
+            if key in inside:
+                raise SpecificationError(
+                    f"{key} is in quasi-steady exchange with the gas: a bolus cannot bring it.\n"
+                    "  Leave it out, or give the culture a gas with quasi_steady=False."
+                )
         after = v.V + volume
         mixed = {}
-        for key in self.components:
+        for key in (k for k in self.components if k not in self.steady):
             brought = inside[key] * volume if key in inside else 0.0 * getattr(v, key) * volume
             mixed[key] = (getattr(v, key) * v.V + brought) / after
         return {"V": after, **mixed}
@@ -212,9 +227,12 @@ class Bioreactor(Unit):
     def draw_to(self, v: Any, volume: Any) -> dict[str, Any]:
         """Take broth until this volume is left, as in repeated fed-batch: `actions=[culture.draw_to(1.0)]`.
 
-        There must be as much: of less, broth of the same composition would be made out of nothing.
+        Where there is no more than that, nothing is taken: the smaller volume, rounded within a millionth of V.
         """
-        return {"V": volume}
+        least = self.scalars["V"].lower
+        if isinstance(volume, Symbol) and volume.reading is FLOATS and volume.value < least:
+            raise SpecificationError(f"volume is at least {least:g} L, the lower bound of V, got {volume!r}.")
+        return {"V": smooth_minimum(v.V, volume, 1e-6 * v.V)}
 
     # --- balances --------------------------------------------------------------------------------------------------
 
@@ -234,7 +252,8 @@ class Bioreactor(Unit):
             made = [each[key] for each in (rates, exchange.rates) if key in each]
             moved = reduce(add, [*brought, *held, v.evaporation * c]) / v.V
             rate[key] = reduce(add, made, moved)
-        zero, port = dict(exchange.zero), dict(exchange.port)
+        zero = {**exchange.zero, **{key: rate.pop(key) for key in self.steady}}
+        port = dict(exchange.port)
         for key, d in drawn.items():
             c = [getattr(v, k) * d.passes[k] if k in d.passes else getattr(v, k) for k in self.carried_components]
             port[key] = {"flow": d.flow, "c": symbol_array(c)}
@@ -252,11 +271,18 @@ class Bioreactor(Unit):
         return totals if self.heat is None else totals | energy_totals(self, v, feeds, drawn.values())
 
     def balance(self, v: Any, weights: Mapping[str, Any]) -> Conserved:
-        """What the broth holds of components by weights, and what streams and the gas bring and take."""
+        """What the broth holds of components by weights, and what streams and the gas bring and take.
+
+        Of those in quasi-steady exchange it holds nothing: what is made of them goes at once.
+        """
         feeds, drawn, exchange = self._crossing(v)
-        held = v.V * reduce(add, [w * getattr(v, key) for key, w in weights.items()])
+        held = v.V * reduce(add, [w * getattr(v, k) * (0.0 if k in self.steady else 1.0) for k, w in weights.items()])
         moved = [-v.sampling * held / v.V]
+        made = self._rates(v)
         for key, w in weights.items():
+            if key in self.steady:
+                moved += [-v.V * w * made[key]] if key in made else []
+                continue
             moved += [feed.flow * w * feed.c[key] for feed in feeds if key in feed.c]
             moved += [-d.flow * w * d.passes.get(key, 1.0) * getattr(v, key) for d in drawn.values()]
             moved += [v.V * w * exchange.rates[key]] if key in exchange.rates else []
@@ -297,3 +323,9 @@ class Bioreactor(Unit):
 
     def _total(self, flows: Any) -> Any:
         return reduce(add, flows, quantity(0.0, f"L/{self.time}"))
+
+
+def _algebraic(declared: Any) -> Algebraic:
+    """A component declared as a state, as an algebraic variable."""
+    slots = {slot: getattr(declared, slot) for slot in ("start", "lower", "upper", "nominal", "doc")}
+    return Algebraic(declared.unit, **slots)

@@ -28,10 +28,16 @@ class Exchange:
 
 
 class Gas(Part):
-    """A gas phase; `dissolved` are the components it adds to the broth, as states, `gases` what its outlet counts."""
+    """A gas phase; `dissolved` are the components it adds to the broth, as states, `gases` what its outlet counts.
+
+    `quasi_steady`: those of `gases` that are components of the culture are algebraic variables instead, at which their
+    concentrations stand still.
+    """
 
     dissolved: ClassVar[Mapping[str, State]] = {}
     gases: ClassVar[tuple[str, ...]] = ()
+
+    quasi_steady: bool = False
 
     def ports(self, time: str) -> dict[str, Declaration | Port]:
         """Outlets for the gas that leaves; `time`: the unit of time of the culture."""
@@ -74,9 +80,14 @@ class OxygenTransfer(Gas):
         OTR, OUR, CTR rates of oxygen transfer and uptake, and of CO2 transfer [mmol/L/h];  RQ  respiratory quotient
         DOT           dissolved oxygen [%] by saturation with air at p; kinetics may read it, lambda v: v.gas.DOT
 
-    Its names begin with the part: `inputs={culture.gas.kLa: 300.0}`, `v.culture.gas.DOT`. O2 follows within 1 / kLa,
-    seconds: an optimization that is to show it needs many elements, and one that only is to respect what the transfer
-    can bring is faster without this part, with a limit of what growth takes up.
+    Its names begin with the part: `inputs={culture.gas.kLa: 300.0}`, `v.culture.gas.DOT`.
+
+    `OxygenTransfer(quasi_steady=True)`: O2, and CO2, are where transfer, turnover and streams balance, dc/dt = 0, under
+    the same names. They are states by default, which follow within 1 / kLa, seconds (CO2 within minutes, where little
+    gas takes it away): right where these seconds matter, as in a control of DOT, after a pulse, or in measuring kLa.
+    Over the hours of a feed they do not: what is left out is (dc/dt) / kLa, an optimization needs a fraction of the
+    elements, and oxygen may also limit growth. It needs kLa > 0, or growth that oxygen limits; a bolus brings neither
+    O2 nor CO2, and their starts are guesses.
 
     `controls` names what is given as a trajectory, `OxygenTransfer(controls=("kLa", "Q", "y_O2_in"))`: of kLa, Q, p,
     y_O2_in and y_CO2_in, ("kLa",) unless given; `OxygenTransfer(kLa=200.0, controls=())` has constants alone. Q is

@@ -219,9 +219,19 @@ def test_kinetics_that_are_a_function_are_checked_as_they_run(function, message)
     assert "raise " not in str(raised.value)  # no line of the library
 
 
+@pytest.mark.parametrize(("held", "left"), [(2.5, 1.0), (1.01, 1.0), (0.4, 0.4)])
+def test_broth_is_drawn_down_to_a_volume_and_never_made(held, left):
+    culture = Batch("culture", kinetics=AT_REST, X=2.0, S=3.0, V=held)
+    end = ran(culture, 1.0, actions=[culture.draw_to(1.0)]).frame().iloc[-1]
+    assert end[culture.V] == pytest.approx(left, rel=1e-9)
+    assert end[culture.V] <= held
+    assert end[culture.S] == pytest.approx(3.0, rel=1e-12)
+
+
 @pytest.mark.parametrize(
     ("act", "message"),
     [
+        (lambda c: c.draw_to(0.0), "volume is at least 1e-06 L, the lower bound of V, got 0.0 L"),
         (lambda c: c.bolus(-0.1, S=5.0), "volume is a number of at least 0, got -0.1 L"),
         (lambda c: c.bolus(0.1, S=-5.0), "S is a number of at least 0, got -5.0 g/L"),
         (lambda c: c.sample(-0.1), "volume is a number of at least 0, got -0.1 L"),

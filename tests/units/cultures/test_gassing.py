@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from titer.control import optimize
@@ -21,15 +22,18 @@ from titer.flowsheets.units import (
     Production,
     StirredTransfer,
 )
-from titer.numerics.errors import DeclarationError
+from titer.numerics.errors import DeclarationError, SpecificationError
 
 AIR, SOLUBILITY, P = 0.2095, 1.07, 1.01325
 MANY = 1e7  # L/min: gas enough that its composition does not change
 BREATHING = Kinetics(upkeep=Maintenance("O2", 2.0))  # mmol/g/h
 
 
-def ran(culture, hours, inputs=None, tolerance=1e-11):
-    return simulate(Flowsheet(culture), Recipe(Phase("run", hours)), inputs or {}, tolerance=tolerance)
+def ran(culture, hours, inputs=None, tolerance=1e-11, **phase):
+    return simulate(Flowsheet(culture), Recipe(Phase("run", hours, **phase)), inputs or {}, tolerance=tolerance)
+
+
+STEADY = pytest.mark.parametrize("quasi_steady", [False, True], ids=["states", "quasi-steady"])
 
 
 def at_rest(gas, kinetics=BREATHING, **changes):
@@ -49,9 +53,10 @@ def test_oxygen_rises_to_saturation_as_kla_says():
     np.testing.assert_allclose(run[culture.gas.DOT], 100.0 * rising, rtol=1e-6, atol=1e-6)
 
 
-def test_dissolved_oxygen_at_rest_is_what_the_off_gas_allows_less_what_transfer_needs():
+@STEADY
+def test_dissolved_oxygen_at_rest_is_what_the_off_gas_allows_less_what_transfer_needs(quasi_steady):
     """c = H p y - OUR/kLa with y = (n_in y_in - OUR V)/(n_in - OUR V)."""
-    culture = at_rest(OxygenTransfer(kLa=150.0, Q=1.5, controls=()), X=8.0, V=2.0)
+    culture = at_rest(OxygenTransfer(kLa=150.0, Q=1.5, controls=(), quasi_steady=quasi_steady), X=8.0, V=2.0)
     run = ran(culture, 2.0)
     OUR, n_in = 2.0 * 8.0, 1.5 / 24.055 * 60.0 * 1000.0  # mmol/L/h, mmol/h
     y = (n_in * AIR - OUR * 2.0) / (n_in - OUR * 2.0)
@@ -80,10 +85,11 @@ def test_pure_oxygen_stays_pure():
     assert run.at_end(culture.O2) == pytest.approx(SOLUBILITY * P - 16.0 / 50.0, rel=1e-8)
 
 
-def test_where_oxygen_lacks_growth_is_as_fast_as_transfer():
+@STEADY
+def test_where_oxygen_lacks_growth_is_as_fast_as_transfer(quasi_steady):
     """Linear instead of exponential: dX/dt = Y kLa c*, oxygen near zero, and never below."""
     growth = Growth(0.5, Monod("S", 0.05), Monod("O2", 1e-3), yields={"S": 0.5, "O2": 0.032})
-    gas = OxygenTransfer(Q=MANY)
+    gas = OxygenTransfer(Q=MANY, quasi_steady=quasi_steady)
     culture = Batch("culture", kinetics=Kinetics(growth=growth), gas=gas, X=2.0, S=60.0)
     run = ran(culture, 12.0, {culture.gas.kLa: 100.0}, tolerance=1e-10)
     assert run[culture.O2].min() > 0.0
@@ -100,10 +106,11 @@ def test_where_oxygen_lacks_growth_is_as_fast_as_transfer():
 # --- carbon dioxide --------------------------------------------------------------------------------------------------
 
 
-def test_the_off_gas_shows_the_respiratory_quotient():
+@STEADY
+def test_the_off_gas_shows_the_respiratory_quotient(quasi_steady):
     """Steady breathing with 0.9 CO2 by O2: dissolved CO2 and both rates of transfer."""
     breathing = Kinetics(upkeep=Maintenance("O2", 2.0), exhaled=Production("CO2", beta=1.8))
-    gas = OxygenTransfer(kLa=150.0, Q=1.5, controls=())
+    gas = OxygenTransfer(kLa=150.0, Q=1.5, controls=(), quasi_steady=quasi_steady)
     culture = at_rest(gas, breathing, products=("CO2",), units={"CO2": "mmol/L"}, X=8.0, V=2.0)
     run = ran(culture, 6.0)
     CER, n_in = 1.8 * 8.0, 1.5 / 24.055 * 60.0 * 1000.0
@@ -112,6 +119,95 @@ def test_the_off_gas_shows_the_respiratory_quotient():
     assert run.at_end(culture.gas.RQ) == pytest.approx(0.9, rel=1e-6)
     assert run.at_end(culture.gas.y_CO2) == pytest.approx(y, rel=1e-8)
     assert run.at_end(culture.CO2) == pytest.approx(24.2 * P * y + CER / (0.89 * 150.0), rel=1e-8)
+
+
+# --- quasi-steady exchange -------------------------------------------------------------------------------------------
+
+
+def fed(quasi_steady, kLa=300.0, **changes):
+    """A fed-batch that oxygen slows down."""
+    growth = Growth(0.25, Monod("S", 0.1), Monod("O2", 0.003), yields={"S": 0.5, "O2": 0.032})
+    return FedBatch(
+        "culture",
+        kinetics=Kinetics(growth=growth),
+        feeds={"feed": Feed({"S": 400.0}, flow="F", upper=0.1)},
+        gas=OxygenTransfer(kLa=kLa, Q=2.0, controls=(), quasi_steady=quasi_steady),
+        **{"X": 0.3, "S": 10.0} | changes,
+    )
+
+
+def test_quasi_steady_oxygen_is_ahead_by_growth_over_the_square_of_transfer():
+    """X = exp(mu t): c* - OUR/kLa instead of c* - OUR/(kLa + mu), the exact solution once the start is forgotten."""
+    found = {}
+    for quasi_steady in (False, True):
+        growth = Kinetics(growth=Growth(0.5, yields={"O2": 0.03}))
+        gas = OxygenTransfer(kLa=60.0, Q=MANY, controls=(), quasi_steady=quasi_steady)
+        culture = Batch("culture", substrates=(), kinetics=growth, gas=gas, X=0.1)
+        run = ran(culture, 4.0)
+        X = 0.1 * np.exp(0.5 * 4.0)
+        np.testing.assert_allclose(run.at_end(culture.X), X, rtol=1e-9)
+        found[quasi_steady] = run.at_end(culture.O2)
+        rate = 60.0 if quasi_steady else 60.5
+        assert found[quasi_steady] == pytest.approx(SOLUBILITY * P * AIR - 0.5 * X / 0.03 / rate, rel=1e-7)
+    assert found[False] - found[True] == pytest.approx(0.5 * X / 0.03 * 0.5 / 60.0 / 60.5, rel=1e-4)
+
+
+def test_a_fed_batch_grows_alike_but_for_the_oxygen_that_the_broth_holds():
+    with_state, without = (ran(fed(steady), 30.0, {"culture.F": 0.004}, 1e-10) for steady in (False, True))
+    assert without["culture.gas.DOT"].min() < 2.0  # oxygen limits
+    apart = (with_state["culture.X"] - without["culture.X"]).abs().max()
+    assert 0.0 < apart < 0.032 * SOLUBILITY * P * AIR
+
+
+def test_a_sudden_lack_of_oxygen_does_not_end_beyond_the_pole_of_its_saturation():
+    """kLa (c* - c) = OUR_max c/(K + c) has a second solution below -K, which Newton's method would find from above."""
+    rest = Kinetics(upkeep=Maintenance("O2", 2.0, Monod("O2", 0.002)))
+    culture = at_rest(OxygenTransfer(Q=MANY, quasi_steady=True), rest, X=10.0)
+    run = ran(culture, 2.0, {culture.gas.kLa: pd.Series([500.0, 20.0], index=[0.0, 1.0])})
+    for kLa, c in ((500.0, run[culture.O2].iloc[0]), (20.0, run.at_end(culture.O2))):
+        b = 0.002 + 20.0 / kLa - SOLUBILITY * P * AIR
+        exact = 2.0 * 0.002 * SOLUBILITY * P * AIR / (b + np.sqrt(b**2 + 4.0 * 0.002 * SOLUBILITY * P * AIR))
+        assert c == pytest.approx(exact, rel=1e-6)
+    without = ran(culture, 1.0, {culture.gas.kLa: 0.0})
+    assert without.at_end(culture.O2) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_a_run_from_the_middle_of_a_feed_is_as_accurate_as_it_was_asked_to_be():
+    """Oxygen amplifies what the substrate is free to be off by; that must cost neither steps nor accuracy."""
+    culture = fed(True, X=13.82392546, S={"start": 0.09606017, "nominal": 10.0}, V=1.04605408)
+    plant, recipe = Flowsheet(culture), Recipe(Phase("run", 1.0949))
+    coarse, fine = (
+        simulate(plant, recipe, {culture.F: 0.00830991}, points=2, tolerance=tolerance).at_end(culture.X)
+        for tolerance in (1e-8, 1e-11)
+    )
+    assert coarse == pytest.approx(fine, rel=1e-8)
+
+
+def test_a_bolus_brings_no_oxygen_where_none_is_held():
+    culture = fed(True)
+    run = ran(culture, 0.5, {culture.F: 0.0}, actions=[culture.bolus(0.1, S=100.0)])
+    assert run[culture.S].iloc[0] == pytest.approx((10.0 + 0.1 * 100.0) / 1.1, rel=1e-12)
+    with pytest.raises(SpecificationError, match="O2 is in quasi-steady exchange with the gas: a bolus cannot bring"):
+        ran(culture, 0.5, {culture.F: 0.0}, actions=[culture.bolus(0.1, O2=1.0)])
+
+
+def test_a_long_feed_below_its_oxygen_limit_needs_few_elements():
+    """45 h of which oxygen would need 480 elements as a state; the limit binds, and is kept on a replay."""
+    culture = fed(True)
+    plan = optimize(
+        Flowsheet(culture),
+        Recipe(Phase("feed", 45.0)),
+        free={culture.F: PiecewiseConstant(9)},
+        maximize=AtEnd(lambda v: v.culture.X * v.culture.V),
+        subject_to=[
+            Path(lambda v: v.culture.gas.DOT, lower=20.0, name="oxygen"),
+            AtEnd(lambda v: v.culture.V, upper=2.0),
+        ],
+    )
+    assert plan.certificate.ok
+    assert plan.objective == pytest.approx(65.33, rel=1e-3)  # what it is with a state, too
+    assert plan[culture.gas.DOT].min() == pytest.approx(20.0, abs=1e-2)
+    assert plan.stats["elements"]["feed"] < 200
 
 
 # --- stirring --------------------------------------------------------------------------------------------------------

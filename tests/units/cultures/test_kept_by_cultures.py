@@ -109,6 +109,12 @@ def test_carbon_of_a_fed_and_gassed_culture_leaves_with_the_gas():
     np.testing.assert_allclose(held(culture, frame, "N"), held(culture, frame, "N").iloc[0], rtol=1e-8)
 
 
+def test_carbon_leaves_with_the_gas_at_once_where_the_exchange_is_quasi_steady():
+    oxygen = OxygenTransfer(kLa=400.0, Q=2.0, y_CO2_in=0.0, controls=(), quasi_steady=True)
+    culture = closed(oxygen=oxygen)
+    assert "does not hold" not in str(diagnose(Flowsheet(culture), Recipe(Phase("run", 12.0))))
+
+
 def test_diagnose_names_the_element_that_does_not_close():
     found = diagnose(Flowsheet(closed(by_co2=1.1 * BY_CO2)), Recipe(Phase("run", 12.0)))
     assert [finding.severity.name for finding in found.findings].count("ERROR") == 1
@@ -166,6 +172,15 @@ def rich(kind, **changes):
             combustion={"S": 15.6e3, "X": 21.2e3},
             feeds={"feed": Feed({"S": 40.0}, T=290.0, flow="F")},
             carried=("X", "S", "P"),
+        ),
+        closed(kind=FedBatch, oxygen=OxygenTransfer(quasi_steady=True), feeds={"feed": Feed({"Glc": 2000.0})}),
+        rich(
+            FedBatch,
+            gas=StirredTransfer(quasi_steady=True),
+            heat=CoolantJacket(),
+            combustion={"O2": 460.0},
+            feeds={"feed": Feed({"S": 400.0, "CO2": 1.0}, T=290.0, flow="F")},
+            evaporation=0.01,
         ),
         rich(Batch, gas=OxygenTransfer(), heat=Thermostat(), combustion={"O2": 460.0}),
         rich(Batch, gas=OxygenTransfer(), heat=Isothermal(), combustion={}),
