@@ -1,27 +1,6 @@
-"""What should be done? Dynamic optimization of a plant under a recipe, what its optimum depends on, closed loops."""
+"""What should be done? Dynamic optimization of a plant under a recipe, and what its optimum depends on."""
 
-from titer.control.action import Action, ActionStatus
 from titer.control.fans import plot_scenarios, plot_stress
-from titer.control.loops.actuators import Actuator
-from titer.control.loops.close_loop import close_loop
-from titer.control.loops.controller import Controller
-from titer.control.loops.disturbances import Ramp, Step, Walk
-from titer.control.loops.failing import Failing
-from titer.control.loops.faults import Drifting, Frozen, Missing, Offset, Scaled, Spikes
-from titer.control.loops.log import Log
-from titer.control.loops.manual import Manual
-from titer.control.loops.monte_carlo import monte_carlo
-from titer.control.loops.pid import PID, Loop
-from titer.control.loops.sensors import Laboratory
-from titer.control.loops.study import Study
-from titer.control.loops.summary import Summary
-from titer.control.loops.tuning import StepResponse, step_response, tuned
-from titer.control.nmpc.controller import NMPC
-from titer.control.nmpc.memory import Event, Switch
-from titer.control.nmpc.modes import AdvancedStep, Converged, RealTimeIteration
-from titer.control.nmpc.plan import Plan
-from titer.control.nmpc.signals import Hold, Shed, Simulate
-from titer.control.nmpc.soft import Soft
 from titer.control.optimization import optimize
 from titer.control.pareto import Front, pareto
 from titer.control.sampling import Uniform, sample
@@ -30,49 +9,14 @@ from titer.control.stress import Stress, stress
 from titer.flowsheets.problems.hedging import Chance, Mean, Scenarios, Worst
 
 __all__ = [
-    "NMPC",
-    "PID",
-    "Action",
-    "ActionStatus",
-    "Actuator",
-    "AdvancedStep",
     "Chance",
-    "Controller",
-    "Converged",
-    "Drifting",
-    "Event",
-    "Failing",
     "Front",
-    "Frozen",
-    "Hold",
-    "Laboratory",
-    "Log",
-    "Loop",
-    "Manual",
     "Mean",
-    "Missing",
-    "Offset",
-    "Plan",
-    "Ramp",
-    "RealTimeIteration",
-    "Scaled",
     "Scenarios",
     "Sensitivity",
-    "Shed",
-    "Simulate",
-    "Soft",
-    "Spikes",
-    "Step",
-    "StepResponse",
     "Stress",
-    "Study",
-    "Summary",
-    "Switch",
     "Uniform",
-    "Walk",
     "Worst",
-    "close_loop",
-    "monte_carlo",
     "optimize",
     "pareto",
     "plot_scenarios",
@@ -80,7 +24,5 @@ __all__ = [
     "sample",
     "sensitivity",
     "shadow_prices",
-    "step_response",
     "stress",
-    "tuned",
 ]

@@ -332,7 +332,8 @@ def _carried(unit: Unit, port: PortName) -> dict[str, Measure]:
 def _to_mend(source: PortName, target: PortName) -> str:
     """What to do where two ports do not carry the same: other variables, or the same over other index sets."""
     ours, theirs = source.port.variables, target.port.variables
-    sets = {(own, other) for key in ours for own, other in zip(ours[key][1], theirs.get(key, ("", ()))[1], strict=False)}
+    carried = ((ours[key][1], theirs.get(key, ("", ()))[1]) for key in ours)
+    sets = {pair for own, other in carried for pair in zip(own, other, strict=False)}
     if set(ours) != set(theirs) or not sets:
         return "Declare the same variables on both ports."
     pairs = sorted(f"{source.owner.name}.{own} and {target.owner.name}.{other}" for own, other in sets)

@@ -10,7 +10,6 @@ import numpy as np
 from titer.numerics.nlp import Array
 from titer.numerics.program import Program, Scaling
 
-
 Bounded = tuple[Array, Array, Array, Array]
 
 

@@ -48,7 +48,9 @@ def draw(
         ax.plot(of.volume, signal.to_numpy(), color="black", label=str(signal.name))
         ax.set_ylabel(str(signal.name))
     ax.set(xlabel="volume [mL]", xlim=(of.volume[0], of.volume[-1]))
-    top = ax.secondary_xaxis("top", (lambda x: x / of.column_volume, lambda x: x * of.column_volume))
+    forth: Any = lambda x: x / of.column_volume  # noqa: E731
+    back: Any = lambda x: x * of.column_volume  # noqa: E731
+    top = ax.secondary_xaxis("top", (forth, back))
     top.set_xlabel("column volumes")
     for k, (name, each) in enumerate(_named(pools)):
         span = (of.volume_at(each.start), of.volume_at(each.stop))
@@ -62,7 +64,7 @@ def draw(
         right.set_ylabel(label or f"{second} [{of.amount_unit}/mL]", color="0.35")
         more = right.get_legend_handles_labels()
         handles, names = handles + more[0], names + more[1]
-    ax.legend(handles, names, loc="upper left", fontsize=8, framealpha=0.9)
+    ax.legend(handles, names, loc="best", fontsize=8, framealpha=0.9)
     return figure
 
 

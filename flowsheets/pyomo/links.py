@@ -124,11 +124,7 @@ def _lines(here: Moments) -> dict[str, Any]:
     """Inputs that are decided as straight lines."""
     operation = here.plan.operation
     sources = zip(operation.lowered.dae.inputs, operation.inputs, strict=True)
-    return {
-        v.name: source
-        for v, source in sources
-        if isinstance(source, Decided) and source.pieces.linear
-    }
+    return {v.name: source for v, source in sources if isinstance(source, Decided) and source.pieces.linear}
 
 
 def _end(block: Any) -> None:

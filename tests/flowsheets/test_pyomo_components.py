@@ -179,9 +179,6 @@ def test_a_model_to_be_simulated_has_as_many_equations_as_unknowns(grid):
     assert value_of(model, short.c[0, "salt"], "load") == pytest.approx(0.6, rel=1e-8)
 
 
-FINER = {"CitrateFermenter": 40, "PichiaPerfusion": 40}  # elements, where 10 are right to a few millionths only
-
-
 @pytest.mark.parametrize("name", UNITS)
 def test_every_unit_of_the_library_simulates_through_pyomo(name):
     unit = getattr(library, name)("unit")
@@ -189,8 +186,8 @@ def test_every_unit_of_the_library_simulates_through_pyomo(name):
     inputs = {inlet: 320.0 if inlet.endswith(".T") else 1.0 for inlet in plant.inlet_names}
     inputs |= {str(s.name): s.start for s in unit.scalars.values() if s.kind == "control"}
     recipe = Recipe(Phase("run", duration=1.0))
-    run = simulate(plant, recipe, inputs)
-    model = plant.to_pyomo(recipe, Grid(FINER.get(name, 10)), inputs=inputs)
+    run = simulate(plant, recipe, inputs, tolerance=1e-10)  # the default is relative to nominal sizes
+    model = plant.to_pyomo(recipe, Grid(10), inputs=inputs)
     assert_units_consistent(model)
     assert solve_pyomo(model).success
     for state in run.phases[0].states:
