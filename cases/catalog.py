@@ -9,8 +9,10 @@ from titer.numerics.errors import DeclarationError, SpecificationError, unknown
 
 CATALOG = {
     "abc": "titer.cases.abc",
+    "batch_elution": "titer.cases.batch_elution",
     "batch_kinetics": "titer.cases.batch_kinetics",
     "batch_reactor": "titer.cases.batch_reactor",
+    "capture_loading": "titer.cases.capture_loading",
     "cho_fedbatch": "titer.cases.cho_fedbatch",
     "citrate_feeding": "titer.cases.citrate_feeding",
     "citrate_fit": "titer.cases.citrate_fit",

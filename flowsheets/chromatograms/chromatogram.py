@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,12 +57,16 @@ class Chromatogram:
 
     def volume_at(self, time: float) -> float:
         """The volume that has left by a time [mL]."""
-        return self._until(self.flow, time)
+        return float(self._until(self.flow, time))
 
     def amount_until(self, component: str, time: float) -> float:
         """The amount of a component that has left by a time."""
+        return float(self.amounts_until(component, np.array(time)))
+
+    def amounts_until(self, component: str, times: Array) -> Array:
+        """The amounts of a component that have left by each of some times."""
         self.check(component)
-        return self._until(self.flow * self.c[component], time)
+        return self._until(self.flow * self.c[component], times)
 
     def over_time(self, component: str) -> pd.Series:
         """A component's concentration over time, for `moments`."""
@@ -95,15 +99,16 @@ class Chromatogram:
         self.check(component)
         return pd.Series(self.c[component], index=pd.Index(index, name=label), name=component)
 
-    def _until(self, rate: Array, time: float) -> float:
-        """The integral up to a time of what is linear between points, per minute."""
+    def _until(self, rate: Array, time: Any) -> Array:
+        """The integral up to each time of what is linear between points, per minute."""
         t = self.time
         done = np.concatenate([[0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]) * np.diff(t))])
-        k = int(np.clip(np.searchsorted(t, time, side="right") - 1, 0, len(t) - 2))
-        past = float(np.clip(time, t[0], t[-1])) - t[k]
+        k = np.clip(np.searchsorted(t, time, side="right") - 1, 0, len(t) - 2)
+        past = np.clip(time, t[0], t[-1]) - t[k]
         step = t[k + 1] - t[k]
-        slope = (rate[k + 1] - rate[k]) / step if step > 0.0 else 0.0
-        return float(done[k] + past * (rate[k] + 0.5 * slope * past)) * self.minutes
+        slope = np.where(step > 0.0, (rate[k + 1] - rate[k]) / np.where(step > 0.0, step, 1.0), 0.0)
+        found: Array = (done[k] + past * (rate[k] + 0.5 * slope * past)) * self.minutes
+        return found
 
 
 def chromatogram(
@@ -145,6 +150,17 @@ def chromatogram(
         fed=found,
         diluent=diluent,
     )
+
+
+def repeated(of: Chromatogram, count: int = 2) -> Chromatogram:
+    """A cycle's chromatogram several times on end: what repeats itself may be pooled across the end of a cycle.
+
+    Phases, and what was fed, are those of the one cycle.
+    """
+    lasts = of.time[-1] - of.time[0]
+    time = np.concatenate([of.time + k * lasts for k in range(count)])
+    rows = {key: np.tile(row, count) for key, row in of.c.items()}
+    return replace(of, time=time, flow=np.tile(of.flow, count), c=rows)
 
 
 def _row(run: Solution, name: str) -> Array:

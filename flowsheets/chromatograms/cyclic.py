@@ -43,18 +43,20 @@ def cyclic_steady_state(
     inputs: Mapping[str, Any] | None = None,
     tolerance: float = 1e-5,
     most: int = 50,
-    depth: int = 3,
+    depth: int = 0,
     accumulating: tuple[str, ...] = (),
     points: int = 200,
     accuracy: float = 1e-8,
 ) -> CyclicSteadyState:
     """Repeat a recipe until its end is its start.
 
-    Each cycle starts where the last one ended (direct substitution, `depth=0`: what a plant does), or, faster, from
-    where the changes over the last `depth` + 1 cycles would cancel (Anderson's acceleration, a secant form of Newton's
-    method). `tolerance`: of the largest relative change over a cycle, well above `accuracy`, the integrator's.
-    `accumulating`: unit operations that start anew in each cycle, such as a tank that collects the product.
-    In an optimization, run enough `cycles` in the recipe, or start the plan's one cycle from `found.plant` and repeat.
+    Each cycle starts where the last one ended (direct substitution, `depth=0`: what a plant does), or from where the
+    changes over the last `depth` + 1 cycles would cancel (Anderson's acceleration, a secant form of Newton's method).
+    A column that is washed through forgets within a few cycles, and acceleration only disturbs it; where a plant
+    remembers (recycles, large tanks, poor regeneration) a depth of 3 saves most cycles. `tolerance`: of the largest
+    relative change over a cycle, well above `accuracy`, the integrator's. `accumulating`: unit operations that start
+    anew in each cycle, such as a tank that collects the product.
+    In an optimization `cyclic_link` ties the end to the start; of large columns, run enough `cycles` in the recipe.
 
     Raises SolveError after `most` cycles, with the last run as its solution; SpecificationError.
     Source: Walker and Ni, SIAM J. Numer. Anal. 49 (2011) 1715.

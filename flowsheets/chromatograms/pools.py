@@ -129,8 +129,8 @@ def widest_pool(
         raise SpecificationError(f"widest_pool: the purity lies in [0, 1), got {purity!r}.")
     low, high = within or (float(of.time[0]), float(of.time[-1]))
     times = np.linspace(low, high, _MOST_CUTS)
-    wanted = np.array([of.amount_until(component, t) for t in times])
-    total = np.sum([[of.amount_until(key, t) for t in times] for key in among or of.components], axis=0)
+    wanted = of.amounts_until(component, times)
+    total = np.sum([of.amounts_until(key, times) for key in among or of.components], axis=0)
     spare = wanted - purity * total  # a pool is pure enough where this does not fall from its start to its stop
     gained = wanted[None, :] - wanted[:, None]
     allowed = (spare[None, :] - spare[:, None] >= 0.0) & (times[None, :] >= times[:, None])

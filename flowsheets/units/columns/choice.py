@@ -14,6 +14,7 @@ from titer.numerics.spatial import FiniteVolumes, Method, SpectralElements
 
 _USUAL = 140.0  # the Peclet number at which 20 elements of degree 4 hold 3e-4 of a peak; 8 where a film smooths it
 _SHARPEST = 4.5  # the Peclet number over intervals up to which self-sharpening fronts oscillate by less than 1 %
+_DEGREE, _MOST_ELEMENTS = 4, 180
 _MOST_CELLS = 512
 
 
@@ -22,10 +23,10 @@ def chosen(who: str, number: float, smoothed: bool) -> Method:
 
     `smoothed`: by mass transfer into beads, so that fewer suffice. Warns where finite volumes blur the fronts.
     """
-    elements = math.ceil((8.0 if smoothed else 20.0) * (min(max(number, _USUAL), 1e6) / _USUAL) ** 0.65)
-    method: Method = SpectralElements(elements, degree=4)
-    if number > _SHARPEST * method.intervals:
-        method = FiniteVolumes(_MOST_CELLS)
+    known = min(max(number, _USUAL), 1e6)
+    smooth, sharp = (8.0 if smoothed else 20.0) * (known / _USUAL) ** 0.65, known / (_SHARPEST * _DEGREE)
+    elements = math.ceil(max(smooth, sharp))
+    method: Method = SpectralElements(elements, _DEGREE) if elements <= _MOST_ELEMENTS else FiniteVolumes(_MOST_CELLS)
     check(who, number, method)
     return method
 
