@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ SEED = 20260101
 
 # By environment variable rather than matplotlib.use: it reaches subprocesses and imports nothing.
 os.environ["MPLBACKEND"] = "Agg"
+
+# A shell that starts a run in the background has it ignore Ctrl-C; the tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
