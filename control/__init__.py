@@ -1,6 +1,22 @@
-"""What should be done? Dynamic optimization of a plant under a recipe, and what its optimum depends on."""
+"""What should be done? Dynamic optimization of a plant under a recipe, what its optimum depends on, closed loops."""
 
+from titer.control.action import Action, ActionStatus, Controller, Plan
 from titer.control.fans import plot_scenarios, plot_stress
+from titer.control.loops.actuators import Actuator
+from titer.control.loops.close_loop import close_loop
+from titer.control.loops.disturbances import Ramp, Step, Walk
+from titer.control.loops.failing import Failing
+from titer.control.loops.faults import Biased, Drifting, Frozen, Missing, Scaled, Spike, Stuck
+from titer.control.loops.log import Log
+from titer.control.loops.loop import Loop
+from titer.control.loops.manual import Manual
+from titer.control.loops.monte_carlo import monte_carlo
+from titer.control.loops.open_loop import OpenLoop
+from titer.control.loops.pid import PID
+from titer.control.loops.sensors import Laboratory
+from titer.control.loops.study import Study
+from titer.control.loops.summary import Summary
+from titer.control.loops.tuning import StepResponse, step_response, tuned
 from titer.control.optimization import optimize
 from titer.control.pareto import Front, pareto
 from titer.control.sampling import Uniform, sample
@@ -9,14 +25,41 @@ from titer.control.stress import Stress, stress
 from titer.flowsheets.problems.hedging import Chance, Mean, Scenarios, Worst
 
 __all__ = [
+    "PID",
+    "Action",
+    "ActionStatus",
+    "Actuator",
+    "Biased",
     "Chance",
+    "Controller",
+    "Drifting",
+    "Failing",
     "Front",
+    "Frozen",
+    "Laboratory",
+    "Log",
+    "Loop",
+    "Manual",
     "Mean",
+    "Missing",
+    "OpenLoop",
+    "Plan",
+    "Ramp",
+    "Scaled",
     "Scenarios",
     "Sensitivity",
+    "Spike",
+    "Step",
+    "StepResponse",
     "Stress",
+    "Stuck",
+    "Study",
+    "Summary",
     "Uniform",
+    "Walk",
     "Worst",
+    "close_loop",
+    "monte_carlo",
     "optimize",
     "pareto",
     "plot_scenarios",
@@ -24,5 +67,7 @@ __all__ = [
     "sample",
     "sensitivity",
     "shadow_prices",
+    "step_response",
     "stress",
+    "tuned",
 ]
