@@ -1,0 +1,238 @@
+"""What is solved at a sample? The program of one horizon, built once; a sample only changes its data and bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from titer.control.nmpc.cells import Cells, Reading, cells_of, reading_of
+from titer.control.nmpc.disturbed import with_rates
+from titer.control.nmpc.merging import merged
+from titer.control.nmpc.moves import Handle, Sequences, with_moves
+from titer.control.nmpc.posing import Wanted, cut, piece_edges, problem_of
+from titer.control.nmpc.soft import Price, Slacks, Soft, with_slacks
+from titer.control.nmpc.timetable import Horizon
+from titer.control.nmpc.tracking import with_tracking
+from titer.flowsheets.operation import Decided
+from titer.flowsheets.problems.assembly import Assembled, Placement, assemble
+from titer.flowsheets.problems.climbing import RELAXATION
+from titer.flowsheets.problems.domains import room
+from titer.flowsheets.problems.filling import column_sizes
+from titer.flowsheets.problems.guesses import filled, nominal_runs
+from titer.flowsheets.problems.ladder import Ladder
+from titer.flowsheets.problems.problem import phases_of
+from titer.numerics.dae import Array
+from titer.numerics.nlp import Nlp
+from titer.numerics.program import Program as Functions
+from titer.numerics.program import Scaling
+from titer.numerics.solvers import Engine, Ipopt
+
+_HARD = 1e3  # the price of missing a hard limit that cannot be met, in slopes of the objective
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """The program of a horizon, with what is needed to fill it, to solve it and to read it.
+
+    `horizon` is what it is called by; `parts`: the same with the cuts of a tree. `first`: decisions to start from where
+    there is no plan; `lower`, `upper`: bounds of its columns; `moves` {input: column of its first value}; `durations`
+    {phase: columns of its decided (last) interval, one for each scenario that decides it}. `row_limits`: scaled;
+    `sequences` {input: columns of all its values in the first scenario, and when each begins}.
+    """
+
+    horizon: Horizon
+    parts: Horizon
+    assembled: Assembled
+    engine: Engine
+    scaling: Scaling
+    first: Array
+    lower: Array
+    upper: Array
+    cells: Cells
+    reading: Reading
+    moves: Mapping[str, int]
+    durations: Mapping[int, Array]
+    slacks: Slacks
+    row_limits: tuple[Array, Array]
+    sequences: Mapping[str, tuple[Array, Array]]
+
+    @property
+    def nlp(self) -> Nlp:
+        return self.engine.nlp
+
+
+def program_of(
+    wanted: Wanted,
+    horizon: Horizon,
+    handles: Sequence[Handle],
+    softs: Mapping[str, Soft],
+    solver: Ipopt,
+    elastic: bool = False,
+) -> Program | None:
+    """Build the program of a horizon; `elastic`: that in which hard limits give, None where there are none.
+
+    Raises SpecificationError, and SolveError where nothing runs there.
+    """
+    parts = cut(horizon, wanted.branches.cuts)
+    problem = problem_of(wanted, parts)
+    terms = [phases_of(run, problem.free) for run in problem.runs]
+    nominal = nominal_runs(problem, terms, [None] * len(problem.runs), Ladder())
+    assembled = assemble(problem, terms, nominal.runs)
+    sizes = _grown(assembled, column_sizes(assembled, nominal.runs), wanted)
+    first = filled(assembled, nominal.runs, {})
+    nlp = replace(assembled.nlp, room=room(assembled, nominal.runs, sizes))
+    nlp, kept = merged(nlp, _alike(wanted, parts, assembled))
+    sizes, first = sizes[kept], first[kept]
+    weights = wanted.branches.weights
+    phases = tuple(wanted.table.names[part.phase] for part in parts.parts)
+    nlp, targets = with_tracking(nlp, assembled.runs, wanted.tracks, weights, phases, wanted.grid)
+    nlp, rates = with_rates(nlp, assembled.runs, wanted.rates, wanted.grid.degree)
+    moves = tuple(_moves(nlp, placements, handles) for placements in assembled.runs)
+    steps = tuple({name: (columns, np.round(np.diff(at), 12)) for name, (columns, at) in run.items()} for run in moves)
+    nlp, before = with_moves(nlp, handles, Sequences(steps, weights))
+    slope = _slope(nlp, first, sizes)
+    prices = _prices(assembled, slope, softs, elastic)
+    if elastic and len(prices) == len(softs):
+        return None
+    spans, shares = _spans(assembled, nlp, weights)
+    nlp, slacks = with_slacks(nlp, prices, spans, shares)
+    sizes, first = np.concatenate([sizes, slacks.sizes]), np.concatenate([first, np.zeros(len(slacks.sizes))])
+    assembled = replace(assembled, nlp=nlp)
+    engine = Engine(nlp, solver)
+    rows = engine.scaling(first, sizes).rows if nlp.rows else np.zeros(0)
+    lower, upper = nlp.relaxed(sizes, RELAXATION)
+    return Program(
+        horizon=horizon,
+        parts=parts,
+        assembled=assembled,
+        engine=engine,
+        scaling=Scaling(sizes, rows, 1.0 / slope),
+        first=np.clip(first, lower, upper),
+        lower=lower,
+        upper=upper,
+        cells=cells_of(wanted, assembled, parts, before, targets, rates),
+        reading=reading_of(assembled),
+        moves={name: int(columns[0]) for name, (columns, at) in moves[0].items() if at[0] == 0.0},
+        durations=_durations(assembled, parts),
+        slacks=slacks,
+        row_limits=(nlp.row_bounds()[0] * rows, nlp.row_bounds()[1] * rows),
+        sequences=moves[0],
+    )
+
+
+def _alike(wanted: Wanted, parts: Horizon, assembled: Assembled) -> list[Array]:
+    """Columns of decisions that scenarios share: what they have seen up to there is the same."""
+    branches, nlp = wanted.branches, assembled.nlp
+    groups: dict[tuple, list[int]] = {}
+    for r, placements in enumerate(assembled.runs):
+        ahead = 0
+        for k, (part, placement) in enumerate(zip(parts.parts, placements, strict=True)):
+            own = nlp.cells[placement.block.name]
+            for variable, source in zip(
+                placement.operation.lowered.dae.inputs, placement.operation.inputs, strict=True
+            ):
+                if isinstance(source, Decided):
+                    begins = piece_edges(part, wanted.blocks[variable.name, part.phase])[:-1]
+                    cells = own[placement.block.slot(f"input:{variable.name}").cells]
+                    for i, column in zip(begins, cells, strict=True):
+                        key = (variable.name, k, int(i), branches.key(r, ahead + int(i)))
+                        groups.setdefault(key, []).append(int(column))
+            if part.open and placement.operation.event is None:
+                key = ("duration", k, 0, branches.key(r, ahead + len(part.lengths) - 1))
+                column = int(own[placement.block.slot("duration").cells[0]])
+                groups.setdefault(key, []).append(column)
+            ahead += len(part.lengths)
+    return [np.array(group) for group in groups.values() if len(group) > 1]
+
+
+def _grown(assembled: Assembled, sizes: Array, wanted: Wanted) -> Array:
+    """Sizes no smaller than those along the whole recipe: what is used up here was there before."""
+    seen: dict[str, float] = {}
+    for result in wanted.nominal:
+        for name, values in result.columns():
+            finite = np.abs(values[np.isfinite(values)])
+            seen[name] = max(seen.get(name, 0.0), float(finite.max(initial=0.0)))
+    texts = [str(text) for group in assembled.nlp.labels for text in group.texts]
+    least = np.array([seen.get(text, 0.0) for text in texts])
+    least = np.where(assembled.nlp.domain, least, 0.0)
+    return 2.0 ** np.round(np.log2(np.maximum(sizes, least)))
+
+
+def _slope(nlp: Nlp, w: Array, sizes: Array) -> float:
+    """The largest scaled slope of the objective, without what misses of limits cost."""
+    functions = Functions(nlp)
+    gradient = functions.gradient(w / sizes, functions.parameters(Scaling(sizes, np.ones(nlp.rows))))[1]
+    slope = float(np.abs(np.nan_to_num(np.array(gradient), posinf=0.0, neginf=0.0)).max(initial=0.0))
+    return float(np.clip(slope, 1e-6, 1e8)) if slope > 0.0 else 1.0
+
+
+def _prices(assembled: Assembled, slope: float, softs: Mapping[str, Soft], elastic: bool) -> dict[str, Price]:
+    """What missing a limit costs: as declared, or of a hard one so much that it is missed only where it must be."""
+    limits = _limits(assembled)
+    prices = {
+        label: Price(softs[label].weight, softs[label].quadratic, limits[label]) for label in limits if label in softs
+    }
+    hard = [label for label in limits if label not in softs] if elastic else []
+    return prices | {label: Price(_HARD * slope / limits[label], 0.0, limits[label]) for label in hard}
+
+
+def _limits(assembled: Assembled) -> dict[str, float]:
+    """Terms with limits, and the size of each limit."""
+    found: dict[str, float] = {}
+    for placement in (placement for run in assembled.runs for placement in run):
+        terms = placement.terms
+        for placed in (*terms.paths, *terms.at_start, *terms.at_end, *terms.totals):
+            finite = [abs(b) for b in (placed.lower, placed.upper) if np.isfinite(b)]
+            if finite and placed.lower < placed.upper:
+                found[placed.term.label()] = max(*finite, 1e-3)
+    return found
+
+
+def _spans(assembled: Assembled, nlp: Nlp, weights: Sequence[float]) -> tuple[dict[int, Array], dict[int, float]]:
+    """How long each copy of a batch stands for as planned (an element its length, an instant that of a mean one), and
+    the weight of its scenario."""
+    placements = {p.block.name: (p, weight) for run, weight in zip(assembled.runs, weights, strict=True) for p in run}
+    found, shares = {}, {}
+    for b, batch in enumerate(nlp.batches):
+        entry = placements.get(batch.labels.phase)
+        if entry is None:
+            continue
+        placement, shares[b] = entry
+        if batch.stage is None:
+            continue
+        lengths = np.diff(placement.transcribed.ends) * placement.operation.duration.guess
+        found[b] = lengths if batch.copies == len(lengths) else np.full(batch.copies, float(lengths.mean()))
+    return found, shares
+
+
+def _moves(nlp: Nlp, placements: Sequence[Placement], handles: Sequence[Handle]) -> dict[str, tuple[Array, Array]]:
+    """The decided values of each input, in time: their columns, and when each begins as planned."""
+    found: dict[str, tuple[Array, Array]] = {}
+    for handle in handles:
+        columns, begins, clock = [], [], 0.0
+        for placement in placements:
+            duration = placement.operation.duration.guess
+            for variable, source in zip(
+                placement.operation.lowered.dae.inputs, placement.operation.inputs, strict=True
+            ):
+                if variable.name == handle.name and isinstance(source, Decided):
+                    profile, _ = placement.shapes[variable.name]
+                    cells = nlp.cells[placement.block.name][placement.block.slot(f"input:{variable.name}").cells]
+                    columns.append(cells)
+                    begins.append(clock + profile.edges[:-1] * duration)
+            clock += duration
+        if columns:
+            found[handle.name] = np.concatenate(columns), np.concatenate(begins)
+    return found
+
+
+def _durations(assembled: Assembled, parts: Horizon) -> dict[int, Array]:
+    found: dict[int, set[int]] = {}
+    for placements in assembled.runs:
+        for part, placement in zip(parts.parts, placements, strict=True):
+            if part.open:
+                cell = assembled.nlp.cells[placement.block.name][placement.block.slot("duration").cells[0]]
+                found.setdefault(part.phase, set()).add(int(cell))
+    return {phase: np.array(sorted(columns)) for phase, columns in found.items()}
