@@ -1,5 +1,9 @@
 """What is the process, and how is it operated? Declarations, flowsheets, recipes, and running them."""
 
+from titer.flowsheets.corrections.correction import Correction
+from titer.flowsheets.corrections.domain import Domain
+from titer.flowsheets.corrections.forms import Additive, Multiplicative
+from titer.flowsheets.corrections.learned_term import LearnedTerm
 from titer.flowsheets.declarations import (
     Algebraic,
     Conserved,
@@ -36,13 +40,16 @@ from titer.flowsheets.unit import Part, Unit
 
 __all__ = [
     "Action",
+    "Additive",
     "Algebraic",
     "AtEnd",
     "AtStart",
     "CasadiFunction",
     "Conserved",
     "Control",
+    "Correction",
     "Diagnosis",
+    "Domain",
     "Equations",
     "Exponential",
     "Expression",
@@ -50,6 +57,8 @@ __all__ = [
     "Free",
     "Inlet",
     "Integral",
+    "LearnedTerm",
+    "Multiplicative",
     "Name",
     "Outlet",
     "Parameter",

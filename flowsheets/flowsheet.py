@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from titer.flowsheets.corrections.applying import Chained, learned_parts
+from titer.flowsheets.corrections.correction import Correction
 from titer.flowsheets.declarations import Expression, Inlet, Outlet, PortName
 from titer.flowsheets.names import ArrayName, elements_of
 from titer.flowsheets.scalar import Scalar, measure_of, number_in
@@ -18,7 +20,7 @@ from titer.flowsheets.unit import Unit
 from titer.numerics.errors import FlowsheetError, SpecificationError, unknown
 
 Connection = tuple[PortName, PortName]
-Correction = Callable[[Any, Any], Any]
+Correcting = Callable[[Any, Any], Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +67,7 @@ class Flowsheet:
     units: tuple[Unit, ...]
     connections: tuple[Connection, ...]
     time: str
-    corrections: Mapping[str, Correction]
+    corrections: Mapping[str, Correcting]
     reduces: bool  # whether a model with an index above 1 is reduced rather than refused
     cache: dict[Any, Any]  # what was traced, by structure: plants with other values share it
 
@@ -125,23 +127,26 @@ class Flowsheet:
         units = tuple(u.with_values(changed[u.name]) if u.name in changed else u for u in self.units)
         return self._with(units=units)
 
-    def corrected(self, correction: Mapping[str, Correction] | Any) -> Flowsheet:
+    def corrected(self, correction: Mapping[str, Correcting] | Correction) -> Flowsheet:
         """Another plant in which named expressions are replaced.
 
-        `correction`: {reactor.r_1: lambda v, rate: rate * (1 + 0.1 * v.reactor.x)}, or what `learn` returned. The
-        function sees the flowsheet's view and the uncorrected value, of an array each element's. Balances still
-        close, for rates are corrected, never states. Raises SpecificationError for a name that is no expression.
+        `correction`: {reactor.r_1: lambda v, rate: rate * (1 + 0.1 * v.reactor.x)}, or a `Correction` learned from
+        data, whose coefficients become parameters `reactor.correction.r_1[0]`. A function sees the flowsheet's view and
+        the uncorrected value, of an array each element's. Balances still close, for rates are corrected, never states.
+        Raises SpecificationError for a name that is no expression, for a feature that is not there or depends on what
+        is corrected.
         """
-        functions = getattr(correction, "functions", correction)
-        flat: dict[str, Correction] = {}
-        for name, function in by_element(functions, "corrected").items():
+        if isinstance(correction, Correction):
+            units, flat, cache = learned_parts(self, correction)
+            return self._with(units=units, corrections=_followed(self.corrections, flat), cache=cache)
+        functions: dict[str, Correcting] = {}
+        for name, function in by_element(correction, "corrected").items():
             if name not in self.expressions:
                 raise SpecificationError(f"corrected: {unknown('expression', name, self.expressions)}")
             if not callable(function):
                 raise SpecificationError(f"corrected: {name} needs a function of (v, value), got {function!r}.")
-            before = self.corrections.get(name)
-            flat[name] = function if before is None else _after(before, function)
-        return self._with(corrections={**self.corrections, **flat}, cache={})
+            functions[name] = function
+        return self._with(corrections=_followed(self.corrections, functions), cache={})
 
     def reduced(self) -> Flowsheet:
         """Another plant whose model may have an index above 1, as with a level or a purity held by an equation.
@@ -340,8 +345,10 @@ def _to_mend(source: PortName, target: PortName) -> str:
     return f"Give both the same labels: {', '.join(pairs)}."
 
 
-def _after(first: Correction, second: Correction) -> Correction:
-    return lambda v, value: second(v, first(v, value))
+def _followed(before: Mapping[str, Correcting], after: Mapping[str, Correcting]) -> dict[str, Correcting]:
+    """Corrections by expression; a second one acts on what the first gives."""
+    both = {name: Chained((before[name], function)) for name, function in after.items() if name in before}
+    return {**before, **after, **both}
 
 
 def _shown(scalar: Scalar) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from titer.flowsheets.corrections.reading import KnownView, note
 from titer.flowsheets.declared import Declared
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.streams import Streams
-from titer.flowsheets.symbols.symbol import Symbol
-from titer.flowsheets.trace import Trace
+from titer.flowsheets.symbols.symbol import Symbol, magnitude, quantity
+from titer.flowsheets.trace import Trace, trace
 from titer.flowsheets.unit import Unit
 from titer.flowsheets.view import RestingView, View, gather, sets_of
 from titer.numerics.errors import SpecificationError, TiterError
@@ -30,14 +31,35 @@ class FlowsheetView(View):
         return named[str(name)] if str(name) in named else super().__getitem__(name)
 
 
-def known_view(plant: Flowsheet, streams: Streams, values: Mapping[str, Symbol], time: Symbol) -> View:
-    """What a correction may read: states, algebraics, controls and parameters of all units."""
+def known_view(plant: Flowsheet, streams: Streams, values: Mapping[str, Symbol], time: Symbol) -> KnownView:
+    """What a correction may read: states, algebraics, controls and parameters of all units.
+
+    Features of learned corrections may also be streams that come in and named expressions, by name.
+    """
     entries: dict[str, Any] = {"time": time}
     for unit in plant.units:
         idle = unit in streams.idle
         kind, reason = (RestingView, _AT_REST) if idle else (View, _CORRECTING)
         entries[unit.name] = unit_view(unit, values, reason, kind)
-    return View("v", entries)
+
+    def ahead(name: str, on: str, before: tuple[str, ...] = ()) -> Any:
+        """A named expression that is defined only after `on`, which it does not depend on."""
+        unit = plant.unit(name.split(".", 1)[0])
+        if name not in plant.expressions or unit.name != on.split(".", 1)[0]:
+            why = _AT_REST if unit in streams.idle else f"it is known only after {on}: take what lies upstream of it."
+            raise SpecificationError(f"feature {name}: {why}")
+        pending = (*before, on)
+        again = KnownView(entries, values, lambda name, on: ahead(name, on, pending))
+        own = {key.split(".", 1)[1]: s for key, s in values.items() if key.split(".", 1)[0] == unit.name}
+        correct = corrector(plant, again)
+
+        def unless_pending(key: str, value: Any) -> Any:
+            return value if key in pending or correct is None else correct(key, value)
+
+        clock = quantity(magnitude(time, unit.time), unit.time)
+        return trace(unit, own, clock, unless_pending).expression[name.split(".", 1)[1]]
+
+    return KnownView(entries, values, ahead)
 
 
 def final_view(
@@ -61,12 +83,12 @@ def corrector(plant: Flowsheet, known: View) -> Callable[[str, Any], Any] | None
 
     def correct(name: str, value: Any) -> Any:
         function = plant.corrections.get(name)
-        if function is None:
-            return value
         try:
-            return function(known, value)
+            value = value if function is None else function(known, value)
         except TiterError as error:
             raise SpecificationError(f"correction of {name}: {error}") from None
+        note(known, name, value)
+        return value
 
     return correct
 

@@ -1,0 +1,1 @@
+"""What is learned from data, inside the equations: corrections of named expressions."""
