@@ -24,6 +24,7 @@ CATALOG = {
     "phycocyanin": "titer.cases.phycocyanin",
     "pichia_perfusion": "titer.cases.pichia_perfusion",
     "pinene": "titer.cases.pinene",
+    "pulse_analysis": "titer.cases.pulse_analysis",
     "reactor_pareto": "titer.cases.reactor_pareto",
     "robust_feeding": "titer.cases.robust_feeding",
     "semibatch_safety": "titer.cases.semibatch_safety",

@@ -15,7 +15,7 @@ from titer.flowsheets.recipes.ends import Reaches
 from titer.flowsheets.symbols.symbol import Relation, Symbol
 from titer.flowsheets.unit import Unit
 from titer.numerics.errors import SpecificationError, unknown
-from titer.numerics.shooting import Shooting
+from titer.numerics.shooting import Shooting, Simultaneous
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +38,8 @@ class Phase:
     for this phase only. `fixed`: controls or parameters held at a number in this phase, whatever is decided elsewhere.
     `idle`: unit operations at rest: their states are held, their ports carry no flow. `start`: states that are set
     when the phase begins: a number, or a function of the view of the previous phase's end. `routes`: connections for
-    this phase only. `method`: `Shooting()` to transcribe it by integration. `actions`: what is done at once when the
+    this phase only. `method`: `Shooting()` to transcribe it by integration, `Simultaneous()` by collocation; else the
+    size of the model decides. `actions`: what is done at once when the
     phase begins, one after the other, such as `reactor.bolus(0.1)`; they come after `start`, and see what it has set.
     What is to happen at a free time ends the phase before it, whose duration is free.
     """
@@ -51,7 +52,7 @@ class Phase:
     idle: Sequence[Unit | str] = ()
     start: Mapping[str, Any] = field(default_factory=dict)
     routes: Sequence[tuple[Any, Any]] = ()
-    method: Shooting | None = None
+    method: Shooting | Simultaneous | None = None
     actions: Sequence[Action] = ()
 
     def __post_init__(self) -> None:
@@ -80,8 +81,8 @@ class Phase:
                     f"{what}: actions is a list of what unit operations offer, such as reactor.bolus(0.1), "
                     f"got {action!r} in it."
                 )
-        if self.method is not None and not isinstance(self.method, Shooting):
-            raise SpecificationError(f"{what}: method is Shooting(...) or None, got {self.method!r}.")
+        if self.method is not None and not isinstance(self.method, Shooting | Simultaneous):
+            raise SpecificationError(f"{what}: method is Shooting(...), Simultaneous() or None, got {self.method!r}.")
 
     @property
     def idle_names(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from titer.numerics.errors import (
     TiterError,
 )
 from titer.numerics.grid import Grid
-from titer.numerics.shooting import Shooting
+from titer.numerics.shooting import Shooting, Simultaneous
 from titer.numerics.solution import Certificate, Solution
 from titer.numerics.solvers import Fatrop, Ipopt, Status
 
@@ -22,6 +22,7 @@ __all__ = [
     "Ipopt",
     "Points",
     "Shooting",
+    "Simultaneous",
     "Solution",
     "SolveError",
     "SpecificationError",

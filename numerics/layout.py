@@ -10,12 +10,13 @@ constants     position and width of each element, weights of linear input pieces
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import casadi as ca
 import numpy as np
 
-from titer.numerics.dae import Array
+from titer.numerics.dae import Array, Dae, starts
 from titer.numerics.nlp import Batch, Columns, Labels
 from titer.numerics.segment import PathRow, Segment
 
@@ -289,4 +290,22 @@ def _instant(layout: Layout, end: int, with_zero: bool, paths: Sequence[PathRow]
     function = ca.Function("instant", [v], [ca.vertcat(ca.SX(0, 1), *rows), ca.SX(0.0)])
     labels = Labels.of(names, segment.name, 0.0 if end == 0 else 1.0)
     stage = np.array([0 if end == 0 else len(layout.ends) - 2])
-    return Batch(function, index, np.array(lower), np.array(upper), labels, 0.0, stage)
+    batch = Batch(function, index, np.array(lower), np.array(upper), labels, 0.0, stage)
+    if not with_zero or len(layout.nodes):
+        return batch
+    own, step = _following(dae, v, rows)
+    return replace(batch, determined=own, step=step)
+
+
+def _following(dae: Dae, v: ca.SX, rows: Sequence[ca.SX]) -> tuple[Array, ca.Function]:
+    """Where algebraic variables stand in the point v of an instant, and how they follow from the rest of it; the first
+    of the rows are their equations."""
+    first, count = 2 + len(dae.states), len(dae.algebraics)
+    rest = ca.vertcat(v[:first], v[first + count :])
+    problem = {"x": v[first : first + count], "p": rest, "g": rows[0]}
+    solve = ca.rootfinder("algebraics", "newton", problem, {"show_eval_warnings": False})
+    further = ca.Function("further", [v], [ca.vertcat(ca.SX(0, 1), *rows[1:])])
+    read = ca.MX.sym("read", rest.numel())
+    found = solve(x0=starts(dae.algebraics), p=read)["x"]
+    point = ca.vertcat(read[:first], found, read[first:])
+    return first + np.arange(count), ca.Function("step", [read], [found, further(point), ca.MX(0.0)])

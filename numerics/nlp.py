@@ -42,7 +42,8 @@ class Batch:
 
     The objective gains `weight` times the sum of the f. `stage` (N,) is the copies' place in time, if any.
     Row i of copy k has label i + k * rows. `determined`: arguments that the first rows, equations and as many,
-    determine from the others, if it is so of any.
+    determine from the others, if it is so of any; `step`: these others -> (the determined ones, the further rows, f),
+    where they can be computed one after another.
     """
 
     function: ca.Function
@@ -53,6 +54,7 @@ class Batch:
     weight: float = 0.0
     stage: Array | None = None
     determined: Array | None = None
+    step: ca.Function | None = None
 
     @property
     def rows(self) -> int:
@@ -153,7 +155,10 @@ class Decide:
 
 @dataclass(frozen=True, eq=False)
 class Tie:
-    """Rows (and a contribution to the objective) over cells of any blocks: function(v) -> (g, f)."""
+    """Rows (and a contribution to the objective) over cells of any blocks: function(v) -> (g, f).
+
+    `step`: what its last argument is, by the first row, from those before it: as that of a Batch.
+    """
 
     function: ca.Function
     wires: tuple[Wire, ...]
@@ -161,6 +166,7 @@ class Tie:
     upper: Array
     labels: Labels
     weight: float = 0.0
+    step: ca.Function | None = None
 
 
 Link = Same | Fix | Decide | Tie
@@ -329,7 +335,9 @@ def join(blocks: Sequence[Block], links: Sequence[Link]) -> Nlp:
         if isinstance(link, Tie):
             parts = (np.where(w.cells < 0, -1, number[spaces[w.block] + w.cells]) for w in link.wires)
             index = _what_is_read(link, np.concatenate([np.zeros(0, dtype=int), *parts]))
-            batches.append(Batch(link.function, index[:, None], link.lower, link.upper, link.labels, link.weight))
+            tie = Batch(link.function, index[:, None], link.lower, link.upper, link.labels, link.weight)
+            last = np.array([len(index) - 1])
+            batches.append(tie if link.step is None else replace(tie, determined=last, step=link.step))
     columns = [group for _, group in groups]
     return Nlp(
         lower=np.concatenate([np.zeros(0), *(c.lower for c in columns)]),

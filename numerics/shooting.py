@@ -1,15 +1,17 @@
-"""How does a phase become equations by integration? Multiple shooting: the second kind of `Block`.
+"""How does a phase become equations by integration? Shooting: the second kind of `Block`.
 
-    x[k+1] - F(x[k], u, p, t, duration) = 0        F: CVODES or IDAS, with its sensitivities
+    x[k+1] - F(x[k], u, p, t, duration) = 0        F: an integrator with its sensitivities
 
 Few rows and columns whatever the size of the model, at the price of an integration per evaluation: for large
-distributed units with few decisions. Slots and ports are those of a collocated block: a recipe may mix both.
+distributed units with few decisions. Slots and ports are those of a collocated block: a recipe may mix both. Where
+every phase is shot, states follow from the decisions (module `marching`), and are no unknowns of the solver.
 Source: Bock & Plitt, IFAC Proceedings 17 (1984) 1603.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import casadi as ca
 import numpy as np
@@ -17,100 +19,130 @@ import numpy as np
 from titer.numerics.dae import Array, sizes_of, starts
 from titer.numerics.errors import SpecificationError
 from titer.numerics.grid import is_whole
+from titer.numerics.integration.differentiated import Quadrature, differentiated
 from titer.numerics.layout import Layout, Shared, instants
 from titer.numerics.nlp import Batch, Block, Labels
 from titer.numerics.segment import Segment
 from titer.numerics.transcribe import Transcribed
+
+LARGE = 100  # states from which a phase is shot where nothing else is asked
+_FINE, _USUAL = 1e-10, 1e-5  # tolerances of small and of large models
 
 
 @dataclass(frozen=True)
 class Shooting:
     """Transcribe a phase by integration. `intervals`: how many at least (None: one per control piece).
 
-    `tolerance`: relative, of the integrator and its sensitivities. Path constraints hold at interval ends.
+    `tolerance`: relative, of the integrator, whose derivatives are exact for the steps it takes; None: 1e-10, of models
+    with 100 states and more 1e-5. Path constraints hold at interval ends.
     """
 
     intervals: int | None = None
-    tolerance: float = 1e-10
+    tolerance: float | None = None
 
     def __post_init__(self) -> None:
         if self.intervals is not None and not is_whole(self.intervals, 1):
             raise SpecificationError(
                 f"Shooting: intervals must be a whole number of at least 1, got {self.intervals!r}."
             )
-        if not isinstance(self.tolerance, int | float) or not 0.0 < self.tolerance < 1e-2:
+        given = self.tolerance
+        if given is not None and (not isinstance(given, int | float) or not 0.0 < given < 1e-2):
             raise SpecificationError(f"Shooting: tolerance must lie in (0, 0.01), got {self.tolerance!r}.")
+
+    def accuracy(self, states: int) -> float:
+        """The tolerance for a model of so many states."""
+        if self.tolerance is not None:
+            return float(self.tolerance)
+        return _USUAL if states >= LARGE else _FINE
+
+
+@dataclass(frozen=True)
+class Simultaneous:
+    """Transcribe a phase by collocation, however large its model is; elements and degree are those of the grid."""
 
 
 def shoot(segment: Segment, ends: Array, method: Shooting) -> Transcribed:
     """Shoot a segment over the intervals between `ends` (fractions of the phase, 0 to 1)."""
     layout = Layout(segment, ends, np.zeros(0), True)
-    batches = (_intervals(segment, layout, method), *instants(segment, layout, paths_at_end=False))
-    block = Block(segment.name, layout.columns(), layout.slots, layout.constants, batches, layout.ports())
+    batches = [_stretches(segment, layout, method, *group) for group in _grouped(segment, layout, method)]
+    at_instants = instants(segment, layout, paths_at_end=False)
+    block = Block(
+        segment.name, layout.columns(), layout.slots, layout.constants, (*batches, *at_instants), layout.ports()
+    )
     return Transcribed(block, segment, ends, layout.tau)
 
 
-def _intervals(segment: Segment, layout: Layout, method: Shooting) -> Batch:
-    """The batch of all intervals: states at the end against the integrated ones, paths there, integrals."""
-    nx = len(segment.dae.states)
-    n = len(layout.ends) - 1
-    before, after = ca.MX.sym("before", nx), ca.MX.sym("after", nx)
-    shared = Shared(layout, ca.MX)
-    data = ca.vertcat(
-        shared.time(0.0),
-        shared.duration * shared.width,
-        shared.inputs(0.0),
-        shared.inputs(1.0),
-        shared.parameters,
+def _grouped(segment: Segment, layout: Layout, method: Shooting) -> list[tuple[Array, Array]]:
+    """First intervals of stretches that are integrated in one go, and the ends in them, as fractions: one pair for all
+    stretches that look the same. The integrator goes on through ends at which no input bends."""
+    ends = layout.ends
+    wanted = segment.ends if method.intervals is None else ends
+    first = np.unique([int(np.abs(ends - e).argmin()) for e in wanted])
+    groups: list[tuple[list[int], Array]] = []
+    for a, b in pairwise(first.tolist()):
+        share = (ends[a + 1 : b + 1] - ends[a]) / (ends[b] - ends[a])
+        for members, known in groups:
+            if len(known) == len(share) and np.allclose(known, share, rtol=0.0, atol=1e-12):
+                members.append(a)
+                break
+        else:
+            groups.append(([a], share))
+    return [(np.array(members), share) for members, share in groups]
+
+
+def _stretches(segment: Segment, layout: Layout, method: Shooting, first: Array, share: Array) -> Batch:
+    """The batch of stretches that begin with the intervals `first`: states at the ends in them against the integrated
+    ones, paths there, integrals."""
+    dae, m, nx = segment.dae, len(share), len(segment.dae.states)
+    before, after = ca.MX.sym("before", nx), ca.MX.sym("after", nx * m)
+    opening, closing = Shared(layout, ca.MX), Shared(layout, ca.MX)
+    parameters, start = opening.parameters, opening.time(0.0)
+    finish = opening if m == 1 else closing
+    data = ca.vertcat(start, finish.time(1.0) - start, opening.inputs(0.0), finish.inputs(1.0), parameters)
+    sizes = sizes_of(dae.states)
+    run = differentiated(
+        dae,
+        sizes,
+        tuple(Quadrature(i.function, i.weight) for i in segment.integrands),
+        tuple(share.tolist()),
+        method.accuracy(nx),
     )
-    sizes = sizes_of(segment.dae.states)
-    run = _integrator(segment, method, sizes)
-    result = run(x0=before / sizes, z0=starts(segment.dae.algebraics), p=data)
-    gap = after - sizes * result["xf"]
-    cost = result["qf"] if segment.integrands else ca.MX(0.0)
-    arguments = ca.vertcat(before, after, *shared.arguments)
-    end = (shared.time(1.0), after, result["zf"], shared.inputs(1.0), shared.parameters)
-    paths = [path.function(*end) for path in segment.paths]
-    function = ca.Function("interval", [arguments], [ca.vertcat(gap, *paths), cost])
-    index = np.concatenate([layout.x_before.T, layout.node.T, layout.shared_index()])
-    names = [f"{v.name} balance" for v in segment.dae.states] + [p.name for p in segment.paths]
-    labels = Labels.of(names * n, segment.name, np.repeat(layout.ends[1:], len(names)))
-    lower = np.concatenate([np.zeros(nx), [p.lower for p in segment.paths]])
-    upper = np.concatenate([np.zeros(nx), [p.upper for p in segment.paths]])
-    weight = 1.0 if segment.integrands else 0.0
-    return Batch(function, index, lower, upper, labels, weight, np.arange(n))
+    result = run(x0=before / sizes, z0=starts(dae.algebraics), p=data)
+    reached = ca.vec(ca.repmat(ca.DM(sizes), 1, m) * result["xf"])
+    cost = result["qf"][-1] if segment.integrands else ca.MX(0.0)
+    rest = [*opening.arguments, *(closing.arguments if m > 1 else [])]
 
+    def paths(x: ca.MX) -> list[ca.MX]:
+        rows = []
+        for k in range(m):
+            at = float(share[k])
+            u = opening.inputs(0.0) + (finish.inputs(1.0) - opening.inputs(0.0)) * at
+            point = (start + (finish.time(1.0) - start) * at, x[k * nx : (k + 1) * nx], result["zf"][:, k], u)
+            rows += [path.function(*point, parameters) for path in segment.paths]
+        return rows
 
-def _integrator(segment: Segment, method: Shooting, sizes: Array) -> ca.Function:
-    dae = segment.dae
-    nx, nz, nu, npar = dae.sizes
-    tau, x, z = ca.SX.sym("tau"), ca.SX.sym("x", nx), ca.SX.sym("z", nz)
-    clock, step = ca.SX.sym("clock"), ca.SX.sym("step")
-    left, right, p = ca.SX.sym("left", nu), ca.SX.sym("right", nu), ca.SX.sym("p", npar)
-    point = (clock + step * tau, x * sizes, z, left + (right - left) * tau, p)
-    rate, zero, _ = dae.function(*point)
-    model = {
-        "t": tau,
-        "x": x,
-        "z": z,
-        "p": ca.vertcat(clock, step, left, right, p),
-        "ode": step * rate / sizes,
-        "alg": zero,
-    }
-    if segment.integrands:
-        model["quad"] = step * sum(i.weight * i.function(*point) for i in segment.integrands)
-    options = {
-        "abstol": 0.1 * method.tolerance,
-        "reltol": method.tolerance,
-        "max_num_steps": 50000,
-        "nonlin_conv_coeff": 0.03,
-        "quad_err_con": bool(segment.integrands),
-        "fsens_err_con": True,
-        "steps_per_checkpoint": 1000,  # adjoints read the forward steps themselves: smooth, and a third faster
-        "interpolation_type": "polynomial",
-        "show_eval_warnings": False,
-    }
-    if nz:
-        options |= {"calc_ic": True}
-        del options["nonlin_conv_coeff"]
-    return ca.integrator("shoot", "idas" if nz else "cvodes", model, 0.0, 1.0, options)
+    function = ca.Function(
+        "interval", [ca.vertcat(before, after, *rest)], [ca.vertcat(after - reached, *paths(after)), cost]
+    )
+    rows = ca.vertcat(ca.MX(0, 1), *paths(reached))
+    step = ca.Function("step", [ca.vertcat(before, *rest)], [reached, rows, cost])
+    last = first + m - 1
+    shared = layout.shared_index()
+    nodes = layout.node[first[None, :] + np.arange(m)[:, None]]  # (m, stretches, nx)
+    made = nodes.transpose(0, 2, 1).reshape(m * nx, len(first))
+    parts = [layout.x_before[first].T, made, shared[:, first]] + ([shared[:, last]] if m > 1 else [])
+    names = [f"{v.name} balance" for v in dae.states] * m + [p.name for p in segment.paths] * m
+    place = np.concatenate([np.repeat(np.arange(m), nx), np.repeat(np.arange(m), len(segment.paths))])
+    tau = layout.ends[1:][first[:, None] + place[None, :]]
+    labels = Labels.of(names * len(first), segment.name, tau.ravel())
+    return Batch(
+        function,
+        np.concatenate(parts),
+        np.concatenate([np.zeros(nx * m), np.tile([p.lower for p in segment.paths], m)]),
+        np.concatenate([np.zeros(nx * m), np.tile([p.upper for p in segment.paths], m)]),
+        labels,
+        1.0 if segment.integrands else 0.0,
+        first,
+        nx + np.arange(nx * m),
+        step,
+    )

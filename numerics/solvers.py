@@ -1,6 +1,7 @@
 """Who solves an `Nlp`, and did it? IPOPT and fatrop, both from CasADi's wheel.
 
-Success is judged from the numbers: the optimality conditions are recomputed from the problem's own functions.
+Where every phase is shot, IPOPT decides the few free columns only (module `single_shooting`). Success is judged from
+the numbers: the optimality conditions are recomputed from the problem's own functions.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from titer.numerics.chain import Chain, chain
 from titer.numerics.errors import SpecificationError
 from titer.numerics.grid import is_whole
 from titer.numerics.interrupts import Interrupts
+from titer.numerics.marching import march_of
 from titer.numerics.nlp import Array, Nlp
-from titer.numerics.optimality import optimality
+from titer.numerics.optimality import Residuals, optimality
 from titer.numerics.program import Program, Scaling
+from titer.numerics.single_shooting import ENOUGH, TOLERANCE, Bounds, SingleShooting
 
 
 class Status(Enum):
@@ -108,7 +111,12 @@ class Engine:
         self.nlp, self.solver = nlp, solver
         self.program = Program(nlp)
         self._chain: Chain | None = None
-        if isinstance(solver, Fatrop):
+        self.shot: SingleShooting | None = None
+        self._solvers: dict[Manner, ca.Function] = {}
+        march = march_of(nlp) if isinstance(solver, Ipopt) else None
+        if march is not None:
+            self.shot = SingleShooting(march)
+        elif isinstance(solver, Fatrop):
             self._chain = chain(nlp)
             self._stage_program = Program(self._chain.nlp)
             self._solvers = {Manner.NEAR: _fatrop(self._stage_program, self._chain, solver)}
@@ -119,6 +127,20 @@ class Engine:
     def __reduce__(self) -> tuple[Any, ...]:
         # A worker process builds its own: cheaper than sending compiled functions, and always possible.
         return Engine, (self.nlp, self.solver)
+
+    def ready(self, *manners: Manner) -> None:
+        """Build now what solves in these manners, so that no solve has to."""
+        for manner in manners:
+            if isinstance(self.solver, Ipopt) and manner not in self._solvers:
+                self._solvers[manner] = _ipopt(self.program, self.solver, manner)
+
+    @property
+    def decided(self) -> Array:
+        """Which columns the solver decides (columns,) bool: all, or where every phase is shot the few free ones."""
+        found = np.full(self.nlp.columns, self.shot is None)
+        if self.shot is not None:
+            found[self.shot.march.free] = True
+        return found
 
     def limited(self, limits: Mapping[str, tuple[float, float]]) -> Engine:
         """The same engine, nothing rebuilt, with other bounds (lower, upper) on the rows of these names."""
@@ -139,6 +161,8 @@ class Engine:
     def scaling(self, w: Array, sizes: Array, data: Array | None = None) -> Scaling:
         """Factors such that the largest scaled derivative of each kind of row, and of the objective, is 1."""
         program, nlp = self.program, self.nlp
+        if self.shot is not None:
+            return self.shot.scaling(w, sizes, nlp.data if data is None else data)
         unit = Scaling(sizes, np.ones(nlp.rows))
         p = program.parameters(unit, data)
         x = w / sizes
@@ -173,6 +197,9 @@ class Engine:
         began = time.perf_counter()
         task = _Task(w, scaling, lower, upper, data)
         interrupts = Interrupts()
+        if self.shot is not None:
+            with interrupts:
+                return self._marched(task, self.shot, multipliers, manner, began)
         try:
             with interrupts:
                 answer = self._answer(task, multipliers, manner)
@@ -186,6 +213,20 @@ class Engine:
             answer.stats["return_status"] = "User_Requested_Stop"
             answer.stats["success"] = False
         return self._judge(answer, task, time.perf_counter() - began)
+
+    def _marched(
+        self, task: _Task, shot: SingleShooting, multipliers: tuple[Array, Array] | None, manner: Manner, began: float
+    ) -> Outcome:
+        assert isinstance(self.solver, Ipopt)
+        options = _ipopt_options(self.solver, manner)
+        options |= {"tol": max(float(options["tol"]), TOLERANCE), "acceptable_tol": ENOUGH, "acceptable_iter": 3}
+        kept, data = shot.march.kept, self.nlp.data if task.data is None else task.data
+        bounds = Bounds(task.lower, task.upper, *(b[kept] for b in self.nlp.row_bounds()))
+        found = shot.solve(task.w, task.scaling, bounds, data, options, multipliers)
+        answer = _Answer(found.stats, found.x, found.row_multipliers, found.bound_multipliers)
+        outcome = self._outcome(answer, task, found.objective, found.residuals, time.perf_counter() - began)
+        enough = outcome.status is Status.ACCEPTABLE and max(found.residuals) <= ENOUGH
+        return replace(outcome, status=Status.SOLVED) if enough else outcome
 
     def _answer(self, task: _Task, multipliers: tuple[Array, Array] | None, manner: Manner) -> _Answer:
         return self._lean(task, multipliers, manner) if self._chain is None else self._staged(task, self._chain)
@@ -205,8 +246,7 @@ class Engine:
         if multipliers is not None:
             arguments["lam_g0"] = ca.DM(multipliers[0] / scaling.rows * scaling.objective)
             arguments["lam_x0"] = ca.DM(multipliers[1] * sizes * scaling.objective)
-        if manner not in self._solvers and isinstance(self.solver, Ipopt):
-            self._solvers[manner] = _ipopt(self.program, self.solver, manner)
+        self.ready(manner)
         function = self._solvers[manner]
         result = function(**arguments)
         return _Answer(function.stats(), *(np.array(result[key]).ravel() for key in ("x", "lam_g", "lam_x")))
@@ -235,10 +275,14 @@ class Engine:
         return _Answer(function.stats(), x, row_multipliers[: self.nlp.rows], bound_multipliers)
 
     def _judge(self, answer: _Answer, task: _Task, seconds: float) -> Outcome:
-        stats, x, row_multipliers, bound_multipliers = answer
         scaling = task.scaling
         p = self.program.parameters(scaling, task.data)
-        residuals = optimality(self.program, x, row_multipliers, bound_multipliers, p, scaling, task.lower, task.upper)
+        residuals = optimality(self.program, *answer[1:], p, scaling, task.lower, task.upper)
+        return self._outcome(answer, task, float(self.program.values(answer.x, p)[0]), residuals, seconds)
+
+    def _outcome(self, answer: _Answer, task: _Task, objective: float, residuals: Residuals, seconds: float) -> Outcome:
+        stats, x, row_multipliers, bound_multipliers = answer
+        scaling = task.scaling
         status = _status(stats, self.solver)
         if status.ok and not residuals.hold(self.solver.tolerance):
             status = Status.FAILED  # the flag says solved, the numbers do not
@@ -247,7 +291,7 @@ class Engine:
             w=x * scaling.columns,
             row_multipliers=row_multipliers * scaling.rows / scaling.objective,
             bound_multipliers=bound_multipliers / scaling.columns / scaling.objective,
-            objective=float(self.program.values(x, p)[0]) / scaling.objective,
+            objective=objective / scaling.objective,
             iterations=int(stats.get("iter_count", -1)),
             seconds=seconds,
             message=str(stats.get("return_status", stats.get("unified_return_status", ""))),
@@ -276,7 +320,7 @@ class _Answer(NamedTuple):
     bound_multipliers: Array
 
 
-def _ipopt(program: Program, solver: Ipopt, manner: Manner) -> ca.Function:
+def _ipopt_options(solver: Ipopt, manner: Manner) -> dict[str, Any]:
     patience = {Manner.NEAR: _PATIENCE, Manner.WARM: _LITTLE_PATIENCE}.get(manner, solver.iterations)
     iterations = min(solver.iterations, patience)
     options: dict[str, Any] = {
@@ -302,7 +346,11 @@ def _ipopt(program: Program, solver: Ipopt, manner: Manner) -> ca.Function:
         options |= dict.fromkeys(("warm_start_bound_push", "warm_start_bound_frac"), 1e-8)
         options |= dict.fromkeys(("warm_start_slack_bound_push", "warm_start_slack_bound_frac"), 1e-8)
         options |= {"warm_start_mult_bound_push": 1e-8}
-    options |= dict(solver.options)
+    return options | dict(solver.options)
+
+
+def _ipopt(program: Program, solver: Ipopt, manner: Manner) -> ca.Function:
+    options = _ipopt_options(solver, manner)
     x, p = program.arguments
     f, g = program.values(x, p)
     settings: dict[str, Any] = {

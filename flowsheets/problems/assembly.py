@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from titer.flowsheets.problems.choosing import methods_of
 from titer.flowsheets.problems.hedged import wire_hedge
 from titer.flowsheets.problems.placing import Placement, Setting, place
 from titer.flowsheets.problems.problem import FreeNumber, PhaseTerms, Problem, free_numbers
@@ -32,6 +33,11 @@ class Assembled:
     numbers: tuple[FreeNumber, ...]
     plants: tuple[Block, ...]  # one block of parameters per run
 
+    @property
+    def shot(self) -> bool:
+        """Whether every phase is shot, so that states follow from the decisions."""
+        return all(placement.method is not None for placements in self.runs for placement in placements)
+
 
 def assemble(
     problem: Problem, terms: Sequence[Sequence[PhaseTerms]], nominal: Sequence[Sequence[PhaseResult]]
@@ -55,7 +61,7 @@ def _placed(
 ) -> tuple[Placement, ...]:
     """The phases of run `r`, one after another in time."""
     placements, clock, fixed_times = [], 0.0, True
-    for phase, result in zip(phases, nominal, strict=True):
+    for phase, result, method in zip(phases, nominal, methods_of(phases), strict=True):
         operation = phase.operation
         fixed_times = fixed_times and not operation.duration.free
         setting = Setting(
@@ -63,6 +69,7 @@ def _placed(
             grid=wiring.problem.grid,
             clock=clock,
             fixed_times=fixed_times,
+            method=method.shooting,
         )
         placements.append(place(phase, result, setting))
         clock += result.trajectory.duration if operation.duration.free else operation.duration.guess

@@ -25,6 +25,7 @@ Array = np.ndarray
 DEVIATION = 1e-4  # largest replay deviation, relative to a state's size, that is called good
 VIOLATION = 1e-4  # largest violation between grid points, relative to the limit's size
 OBJECTIVE = 1e-3  # largest relative difference of the objective on the replay
+_REPLAYED = 1e-2  # of the tolerance with which a phase is shot, that of its replay
 RESIDUAL = 1e-5  # largest scaled residual of the optimality conditions
 
 
@@ -41,13 +42,14 @@ def certify(started: Started, r: int = 0, accuracy: float = 1e-5) -> Certificate
     stopped, early, objective = "", "", float("nan")
     deviation: dict[str, float] = {}
     violations: dict[str, _Violation] = {}
+    coarsest = max(_REPLAYED * p.method.accuracy(len(p.dae.states)) if p.method else 0.0 for p in placements)
     try:
         replayed = run_operations(
             plant,
             planned,
             shapes,
             solution.duration,
-            tolerance=float(np.clip(1e-3 * accuracy, 1e-13, 1e-10)),
+            tolerance=float(np.clip(1e-3 * accuracy, 1e-13, max(1e-10, coarsest))),
             independent=True,
             stops=ends,
         )

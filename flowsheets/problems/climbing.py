@@ -178,7 +178,7 @@ class _Ascent:
     def reached(self, outcome: Outcome, relaxation: float) -> Reached:
         nlp, scaling = self.engine.nlp, self.scaling
         beyond = np.maximum(nlp.lower - outcome.w, outcome.w - nlp.upper) / scaling.columns
-        left = float(np.max(np.where(nlp.domain, beyond, 0.0), initial=0.0))
+        left = float(np.max(np.where(nlp.domain & self.engine.decided, beyond, 0.0), initial=0.0))
         pull = np.abs(outcome.bound_multipliers) * scaling.columns * scaling.objective
         binding = np.flatnonzero(nlp.domain & (pull > _PULL))
         strongest = tuple(int(i) for i in binding[np.argsort(-pull[binding], kind="stable")])

@@ -24,7 +24,7 @@ from titer.numerics.nlp import (
     Labels,
 )
 from titer.numerics.segment import Integrand, PathRow, Profile, Segment
-from titer.numerics.shooting import shoot
+from titer.numerics.shooting import Shooting, shoot
 from titer.numerics.solution import PhaseResult
 from titer.numerics.transcribe import Transcribed, transcribe
 
@@ -52,6 +52,7 @@ class Placement:
     shapes: Mapping[str, tuple[Profile, Array]]  # shape and first values of each input
     samples: tuple[Sampled, ...] = ()
     rooms: tuple[int, ...] = ()  # chances whose rooms follow the model's parameters
+    method: Shooting | None = None  # None: collocation
 
     @property
     def operation(self) -> Operation:
@@ -64,13 +65,14 @@ class Placement:
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """Where a phase stands: the name of its block, the grid, its nominal start, and whether its times are fixed
-    numbers."""
+    """Where a phase stands: the name of its block, the grid, its nominal start, whether its times are fixed numbers,
+    and whether it is shot."""
 
     name: str
     grid: Grid
     clock: float
     fixed_times: bool
+    method: Shooting | None = None  # None: collocation
 
 
 def place(phase: PhaseTerms, nominal: PhaseResult, setting: Setting) -> Placement:
@@ -102,17 +104,17 @@ def place(phase: PhaseTerms, nominal: PhaseResult, setting: Setting) -> Placemen
         paths=tuple(row for p in phase.paths for row in _path_rows(p, dae, rooms)),
         integrands=tuple(Integrand(widened(p.function, dae), p.weight) for p in phase.integrals if not phase.gathered),
         needs_start=_reads_start(phase, operation),
-        movable=_movable(operation, shapes),
+        movable=_movable(operation, shapes, setting.method is not None),
     )
-    ends = _ends(setting.grid, segment, phase, nominal, clock, duration)
-    if operation.phase.method is not None:
-        transcribed = shoot(segment, ends, operation.phase.method)
+    ends = _ends(setting, segment, phase, nominal, duration)
+    if setting.method is not None:
+        transcribed = shoot(segment, ends, setting.method)
     else:
         transcribed = transcribe(segment, ends, setting.grid.degree, setting.grid.points)
     samples: tuple[Sampled, ...] = ()
     if phase.samples:
         transcribed, samples = _with_samples(transcribed, phase.samples, clock, duration, setting.fixed_times)
-    return Placement(phase, transcribed, dae, shapes, samples, rooms)
+    return Placement(phase, transcribed, dae, shapes, samples, rooms, setting.method)
 
 
 def _decided_profile(source: Decided, duration: float, operation: Operation) -> Profile:
@@ -126,7 +128,7 @@ def _sampled_values(profile: Profile, shape: Profile, values: Array) -> Array:
     return shape.at(values, at)
 
 
-def _movable(operation: Operation, shapes: Mapping[str, tuple[Profile, Array]]) -> Array | None:
+def _movable(operation: Operation, shapes: Mapping[str, tuple[Profile, Array]], shot: bool) -> Array | None:
     """Ends of pieces that are decided. Raises SpecificationError where another input has ends that are not."""
     edges, others = [], []
     for source, (profile, values) in zip(operation.inputs, shapes.values(), strict=True):
@@ -137,7 +139,7 @@ def _movable(operation: Operation, shapes: Mapping[str, tuple[Profile, Array]]) 
     if not edges:
         return None
     fixed = np.setdiff1d(np.concatenate([np.zeros(0), *others]), [0.0, 1.0])
-    if len(fixed) or operation.phase.method is not None:
+    if len(fixed) or shot:
         raise SpecificationError(
             f"Phase {operation.name!r}: switching=True moves the ends of pieces, but another input keeps its own.\n"
             f"  Let every input of the phase that has pieces switch, or be constant; a shot phase cannot switch."
@@ -154,18 +156,15 @@ def _reads_start(phase: PhaseTerms, operation: Operation) -> bool:
     )
 
 
-def _ends(
-    grid: Grid, segment: Segment, phase: PhaseTerms, nominal: PhaseResult, clock: float, duration: float
-) -> Array:
+def _ends(setting: Setting, segment: Segment, phase: PhaseTerms, nominal: PhaseResult, duration: float) -> Array:
     """Ends of the elements: where inputs change piece and samples were taken, and as many more as are wanted."""
-    operation = phase.operation
+    operation, grid, clock = phase.operation, setting.grid, setting.clock
     required = [segment.ends]
     for sample in phase.samples:
         assert isinstance(sample.term, AtTimes)
         required.append((np.asarray(sample.term.times, dtype=float)[sample.chosen] - clock) / duration)
-    method = operation.phase.method
-    if method is not None:
-        return mesh(np.concatenate(required), method.intervals or 1)
+    if setting.method is not None:
+        return mesh(np.concatenate(required), setting.method.intervals or 1)
     asked = grid.asked(operation.name)
     if isinstance(asked, np.ndarray):
         return mesh(np.concatenate([*required, asked]), 1)

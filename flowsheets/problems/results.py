@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,20 @@ from titer.flowsheets.declarations import State
 from titer.flowsheets.lowering import evaluate, labels_of
 from titer.flowsheets.problems.assembly import Assembled, Placement
 from titer.flowsheets.problems.wiring import starts_block
+from titer.flowsheets.shapes import pieces_of
 from titer.flowsheets.simulation import Source, parameters_of
 from titer.flowsheets.symbols.symbol import Symbol
 from titer.flowsheets.terms import Term
 from titer.numerics.integration.consistency import consistent_algebraics
-from titer.numerics.integration.trajectory import Trajectory, outputs
+from titer.numerics.integration.integrate import integrate
+from titer.numerics.integration.trajectory import IntegrationError, Trajectory, outputs
 from titer.numerics.segment import Profile
 from titer.numerics.solution import PhaseResult, Rung, Solution, StartReport
 from titer.numerics.solvers import Outcome
 
 Array = np.ndarray
+_POINTS = 200  # of a shot phase, that are shown
+_SEEN = 1e-7  # tolerance with which they are found
 
 
 def read(
@@ -98,10 +103,13 @@ def _phase(assembled: Assembled, placement: Placement, cells: Array, clock: floa
     time = clock + duration * tau
     z = _completed(dae, time, x, z, u, parameters)
     y = outputs(dae, time, x, z, u, parameters)
+    trajectory = Trajectory(time, x, z, u, y)
+    if placement.method is not None:
+        trajectory = _between(placement, trajectory, shapes, ends, parameters)
     held = dict(zip(operation.lowered.held, parameters[len(parameters) - len(operation.lowered.held) :], strict=True))
     return PhaseResult(
         operation.name,
-        Trajectory(time, x, z, u, y),
+        trajectory,
         states=tuple(v.name for v in dae.states),
         algebraics=tuple(v.name for v in dae.algebraics),
         inputs=tuple(v.name for v in dae.inputs),
@@ -109,6 +117,31 @@ def _phase(assembled: Assembled, placement: Placement, cells: Array, clock: floa
         held=held,
         shapes=shapes,
     )
+
+
+def _between(
+    placement: Placement,
+    known: Trajectory,
+    shapes: Mapping[str, tuple[Profile, Array]],
+    ends: Array,
+    parameters: Array,
+) -> Trajectory:
+    """A shot phase seen between the ends of its intervals as well; there it is what the program knows."""
+    assert placement.method is not None
+    dae = placement.operation.lowered.dae
+    if not np.isfinite(known.x).all():
+        return known
+    pieces = pieces_of(list(shapes.values()), known.duration, known.duration, ends)
+    tolerance = min(_SEEN, placement.method.accuracy(len(dae.states)))
+    begun = (known.x[:, 0], parameters, float(known.time[0]))
+    try:
+        run = integrate(dae, *begun, pieces, points=_POINTS, tolerance=tolerance)
+    except IntegrationError:
+        return known
+    x = run.x.copy()
+    for tau in ends:
+        x[:, np.abs(run.tau - tau) < 1e-10] = known.x[:, [int(np.abs(known.tau - tau).argmin())]]
+    return replace(run, x=x, y=outputs(dae, run.time, x, run.z, run.u, parameters))
 
 
 def moved_ends(assembled: Assembled, placement: Placement, cells: Array) -> Callable[[Array], Array]:

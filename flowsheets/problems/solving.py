@@ -104,6 +104,8 @@ def _solved(
     current = _Pass(problem, started, _certificates(started, accuracy))
     searched = {key: started.solutions[0].stats[key] for key in ("starts", "starts_agree")}
     late = started.ladder.elapsed > getattr(solver, "seconds", np.inf)
+    if started.assembled.shot:  # an integrator chooses its steps itself
+        return Solved(current.started, _with_certificates(current.started, current.certificates, searched))
     if problem.grid.elements is None and not late and _may_be_too_coarse(started):
         current = _with_more_elements(current, solver, start_from, accuracy, keeper)
     if refine is not None or problem.grid.elements is None:

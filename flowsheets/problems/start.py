@@ -17,6 +17,7 @@ import numpy as np
 
 from titer.flowsheets.problems.assembly import Assembled, assemble
 from titer.flowsheets.problems.attempting import attempt_of, clock_of
+from titer.flowsheets.problems.choosing import told
 from titer.flowsheets.problems.climbing import RELAXATION, Note, Reached, Step, climb
 from titer.flowsheets.problems.decided import check_free
 from titer.flowsheets.problems.domains import room
@@ -99,10 +100,12 @@ def start(
     nominal = nominal_runs(problem, terms, given, ladder)
     assembled = assemble(problem, terms, nominal.runs)
     ladder.climbed("transcription", f"{assembled.nlp.columns} variables, {assembled.nlp.rows} equations and limits")
+    ladder.climbed("method", told(terms[0]))
     sizes = column_sizes(assembled, nominal.runs)
-    assembled = replace(assembled, nlp=replace(assembled.nlp, room=room(assembled, nominal.runs, sizes)))
+    if not assembled.shot:
+        assembled = replace(assembled, nlp=replace(assembled.nlp, room=room(assembled, nominal.runs, sizes)))
     engine = Engine(assembled.nlp, solver)
-    ladder.climbed("derivatives", type(solver).__name__)
+    ladder.climbed("derivatives", f"{type(solver).__name__}, {_decisions(engine)}")
     first = filled(assembled, nominal.runs, guessed(problem, given[0]))
     scaling = engine.scaling(first, sizes)
     ladder.climbed("scaling", f"sizes from {sizes.min(initial=1.0):.1e} to {sizes.max(initial=1.0):.1e}")
@@ -116,7 +119,8 @@ def start(
         chosen = search(problem, terms, assembled, engine, begun, reached, others, seed, ladder)
     outcome = chosen.reached.outcome
     solutions = tuple(
-        read(assembled, r, outcome, ladder.rungs, _stats(assembled, chosen, ladder)) for r in range(len(problem.runs))
+        read(assembled, r, outcome, ladder.rungs, _stats(assembled, engine, chosen, ladder))
+        for r in range(len(problem.runs))
     )
     return Started(assembled, engine, chosen.reached, scaling, first, solutions, ladder)
 
@@ -141,6 +145,13 @@ def _stages(assembled: Assembled, nominal: Nominal) -> tuple[Stage, ...]:
     if nominal.share < 1.0:
         return horizon_stages(assembled, nominal.share)
     return () if nominal.parameters is None else parameter_stages(assembled, nominal.parameters)
+
+
+def _decisions(engine: Engine) -> str:
+    """How many columns the solver decides, and how it learns of curvature."""
+    if engine.shot is None:
+        return f"{engine.nlp.columns} variables"
+    return f"{len(engine.shot.march.free)} decisions, states follow; quasi-Newton"
 
 
 def _per_run(start_from: Solution | Sequence[Solution] | None, runs: int) -> list[Solution | None]:
@@ -170,11 +181,12 @@ def _counted(terms: Sequence[Sequence[PhaseTerms]]) -> str:
     return f"square, index {index}: {states} states, {algebraics} algebraics, {phases} phases{runs}"
 
 
-def _stats(assembled: Assembled, chosen: Choice, ladder: Ladder) -> dict[str, Any]:
+def _stats(assembled: Assembled, engine: Engine, chosen: Choice, ladder: Ladder) -> dict[str, Any]:
     return {
         "variables": assembled.nlp.columns,
         "rows": assembled.nlp.rows,
         "iterations": chosen.reached.outcome.iterations,
+        "decisions": int(np.count_nonzero(engine.decided)),
         "starts_agree": chosen.agree,
         "starts": list(chosen.objectives),
         "elements": {p.operation.name: len(p.transcribed.ends) - 1 for p in assembled.runs[0]},

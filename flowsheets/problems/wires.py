@@ -54,3 +54,12 @@ def rows_of(  # type: ignore[no-untyped-def]
 ) -> Tie:
     n = len(names)
     return Tie(function, wires, np.full(n, lower), np.full(n, upper), Labels.of(names, phase, tau))
+
+
+def follows(value: ca.SX, read: ca.SX, wires: tuple[Wire, ...], name: str, phase: str = "", tau: float = np.nan) -> Tie:
+    """A row that holds the last cell of the wires at a value of those before it, `read`."""
+    last = ca.SX.sym("last")
+    row = ca.Function("follows", [ca.vertcat(read, last)], [last - value, ca.SX(0.0)])
+    step = ca.Function("follows", [read], [value, ca.SX(0, 1), ca.SX(0.0)])
+    none = np.zeros(1)
+    return Tie(row, wires, none, none, Labels.of([name], phase, tau), step=step)

@@ -11,7 +11,7 @@ from titer.flowsheets.declarations import Parameter, State
 from titer.flowsheets.problems.input_wires import wire_edges, wire_inputs
 from titer.flowsheets.problems.placing import Placement, roomy, total_name, widened
 from titer.flowsheets.problems.problem import FreeNumber, PhaseTerms, Placed
-from titer.flowsheets.problems.wires import Part, Wiring, carry, columns_of, fix_to, room_wire, rows_of
+from titer.flowsheets.problems.wires import Part, Wiring, carry, columns_of, fix_to, follows, room_wire, rows_of
 from titer.numerics.nlp import Block, Columns, Decide, Fix, Labels, Same, Tie, Wire, slots_block
 
 
@@ -176,8 +176,8 @@ def _wire_start(
                 np.ones(1, bool),
             )
             wiring.links.append(Decide(cell, columns))
-            row, wires = _reset_of(wiring, reset, placement, before, where)
-            wiring.links.append(rows_of(row, (*wires, cell), 0.0, 0.0, [f"{name} reset"], block.name, 0.0))
+            value, v, wires = _reset_of(wiring, reset, placement, before, where)
+            wiring.links.append(follows(value, v, (*wires, cell), f"{name} reset", block.name, 0.0))
         else:
             wiring.links.append(carry(cell, where.get(name, 0.0), name))
 
@@ -188,21 +188,18 @@ def _reset_of(
     placement: Placement,
     before: Placement | None,
     where: Mapping[str, Wire | float],
-) -> tuple[ca.Function, tuple[Wire, ...]]:
-    """A row that is zero where a start is what a reset gives, and what it reads besides the start."""
+) -> tuple[ca.SX, ca.SX, tuple[Wire, ...]]:
+    """What a reset gives, of which symbols, and which cells these are."""
     if before is not None:
-        size = sum(before.dae.sizes)
-        v = ca.SX.sym("v", 3 + size)
-        point = before.dae.split(ca.vertcat(v[0] + v[1], v[2 : 2 + size]))
-        value = widened(reset, before.dae)(*point)
-        return ca.Function("reset", [v], [v[-1] - value, ca.SX(0.0)]), _end_wires(before.block)
+        v = ca.SX.sym("v", 2 + sum(before.dae.sizes))
+        point = before.dae.split(ca.vertcat(v[0] + v[1], v[2:]))
+        return widened(reset, before.dae)(*point), v, _end_wires(before.block)
     dae, block = placement.operation.lowered.dae, placement.block  # actions read the states before it, and parameters
     n, count = len(dae.states), len(dae.parameters)
-    v = ca.SX.sym("v", n + count + 1)
+    v = ca.SX.sym("v", n + count)
     nothing = (ca.SX.zeros(len(dae.algebraics)), ca.SX.zeros(len(dae.inputs)))
-    value = reset(0.0, v[:n], *nothing, v[n : n + count])
-    row = ca.Function("reset", [v], [v[-1] - value, ca.SX(0.0)])
-    return row, (_states_before(wiring, placement, where), block.slot("parameters")[:count])
+    wires = (_states_before(wiring, placement, where), block.slot("parameters")[:count])
+    return reset(0.0, v[:n], *nothing, v[n:]), v, wires
 
 
 def before_block(name: str) -> str:
@@ -264,10 +261,9 @@ def _next_clock(wiring: Wiring, placement: Placement, clock: Wire | float, wante
     wiring.blocks.append(block)
     cell = block.slot("time")
     wiring.links.append(Decide(cell, columns_of([f"time at the end of {placement.block.name}"], -np.inf, np.inf)))
-    v = ca.SX.sym("v", 3)
-    row = ca.Function("clock", [v], [v[2] - v[0] - v[1], ca.SX(0.0)])
+    v = ca.SX.sym("v", 2)
     wires = (placement.block.slot("clock"), placement.block.slot("duration"), cell)
-    wiring.links.append(rows_of(row, wires, 0.0, 0.0, [f"time at the end of {placement.block.name}"]))
+    wiring.links.append(follows(v[0] + v[1], v, wires, f"time at the end of {placement.block.name}"))
     return cell
 
 

@@ -16,7 +16,7 @@ from titer.flowsheets.recipes.cycles import cycles
 from titer.flowsheets.recipes.lined import Entries, loaded
 from titer.flowsheets.recipes.texts import value_of
 from titer.numerics.errors import SpecificationError, TiterError, unknown
-from titer.numerics.shooting import Shooting
+from titer.numerics.shooting import Shooting, Simultaneous
 
 SHAPES = {shape.word: shape for shape in (PiecewiseConstant, PiecewiseLinear, Exponential)}
 
@@ -178,10 +178,12 @@ def _argument(value: Any, what: str) -> Any:
     return value if isinstance(value, bool | None) else value_of(value, what)
 
 
-def _method(value: Any) -> Shooting:
+def _method(value: Any) -> Shooting | Simultaneous:
+    if value == "simultaneous":
+        return Simultaneous()
     options = value.get("shooting") if isinstance(value, Mapping) else {} if value == "shooting" else None
     if not isinstance(options, Mapping):
-        raise SpecificationError(f"expected shooting, with its options, got {_short(value)}.")
+        raise SpecificationError(f"expected shooting, with its options, or simultaneous, got {_short(value)}.")
     known = [entry.name for entry in fields(Shooting)]
     for key in options:
         if key not in known:

@@ -34,7 +34,7 @@ from titer.flowsheets.recipes.actions import Action
 from titer.flowsheets.recipes.cycles import cycles
 from titer.flowsheets.symbols.symbol import Symbol
 from titer.numerics.errors import SpecificationError
-from titer.numerics.shooting import Shooting
+from titer.numerics.shooting import Shooting, Simultaneous
 
 Data = dict[str, Any]
 _WIDTH = 110
@@ -122,7 +122,9 @@ def data_of(phase: Phase) -> Data:
         entries["idle"] = list(phase.idle_names)
     if phase.routes:
         entries["routes"] = [f"{source} -> {target}" for source, target in phase.routes]
-    if phase.method is not None:
+    if isinstance(phase.method, Simultaneous):
+        entries["method"] = "simultaneous"
+    elif phase.method is not None:
         usual = Shooting()
         chosen = {f.name: getattr(phase.method, f.name) for f in fields(Shooting)}
         entries["method"] = {"shooting": {k: _plain(v) for k, v in chosen.items() if v != getattr(usual, k)}}

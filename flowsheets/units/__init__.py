@@ -3,6 +3,7 @@
 from titer.flowsheets.units.batch_reactor import BatchReactor
 from titer.flowsheets.units.columns import (
     AffinityTitration,
+    BeadSizes,
     Bed,
     ChungWen,
     Column,
@@ -102,6 +103,7 @@ __all__ = [
     "AxialDispersion",
     "Batch",
     "BatchReactor",
+    "BeadSizes",
     "Bed",
     "Bioreactor",
     "CardinalPH",

@@ -158,7 +158,14 @@ def _elastic(batch: Batch, place: dict[tuple[str, bool], int]) -> Batch:
                 change[i] += -slack if upper else slack
     function = ca.Function(f"{batch.function.name()}_elastic", [v], [g + change, f])
     more = np.repeat(np.array(wanted)[:, None], batch.copies, axis=1)
-    return replace(batch, function=function, index=np.concatenate([batch.index, more]))
+    step = batch.step
+    if step is not None:  # the further rows change, what is determined does not
+        first = batch.rows - step.numel_out(1)
+        read = symbol.sym("read", step.numel_in(0))
+        made, rows, f = step(read)
+        slacks = v[m:]
+        step = ca.Function(f"{step.name()}_elastic", [ca.vertcat(read, slacks)], [made, rows + change[first:], f])
+    return replace(batch, function=function, index=np.concatenate([batch.index, more]), step=step)
 
 
 def _cost(slacks: Sequence[Slack], first: int) -> Batch:

@@ -69,7 +69,7 @@ def test_until_wants_a_free_duration():
         ({"idle": "tank"}, "idle is a list of unit operations, got 'tank'"),
         ({"idle": [3]}, "got 3 in it"),
         ({"routes": "tank.feed"}, "routes is a list of pairs (outlet, inlet)"),
-        ({"method": "shooting"}, "method is Shooting(...) or None, got 'shooting'"),
+        ({"method": "shooting"}, "method is Shooting(...), Simultaneous() or None, got 'shooting'"),
     ],
 )
 def test_a_phase_checks_its_fields(options, text):

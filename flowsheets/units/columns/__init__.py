@@ -1,5 +1,6 @@
 """How are components separated in packed columns? `Column`, and the parts it is made of."""
 
+from titer.flowsheets.units.columns.beads import BeadSizes
 from titer.flowsheets.units.columns.bed import Bed, solid_capacity
 from titer.flowsheets.units.columns.binding import Binding, Inert, Linear
 from titer.flowsheets.units.columns.column import Column
@@ -13,6 +14,7 @@ from titer.numerics.spatial import DiscontinuousGalerkin, FiniteVolumes, Spectra
 
 __all__ = [
     "AffinityTitration",
+    "BeadSizes",
     "Bed",
     "Binding",
     "ChungWen",

@@ -108,7 +108,7 @@ class Column(Unit):
     def packing(self) -> Packing:
         """The points of the column."""
         assert self.method is not None  # it was chosen
-        return packing(self.method.line(), self._carrier.pores)
+        return packing(self.method.line(), self._carrier.pores, self._carrier.beads)
 
     @property
     def bed(self) -> Bed:

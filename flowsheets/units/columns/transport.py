@@ -8,6 +8,7 @@ from typing import Any
 from titer.flowsheets.declarations import Declaration, Parameter, Port
 from titer.flowsheets.symbols.vectors import times
 from titer.flowsheets.unit import Part
+from titer.flowsheets.units.columns.beads import BeadSizes
 from titer.flowsheets.units.columns.contact import Known, Vectors
 from titer.flowsheets.units.jackets import expressed
 
@@ -16,6 +17,7 @@ class Transport(Part):
     """What all transport models share: axial dispersion in the liquid that flows."""
 
     pores = 0  # points of a bead
+    beads = BeadSizes()
 
     def derived(self) -> Mapping[str, Declaration | Port]:
         return {"D_ax": Parameter("m^2/s", 1e-7, lower=0.0, doc="axial dispersion")}
@@ -116,8 +118,9 @@ class LumpedRateWithPores(Transport):
         outside, totals, velocity = {}, {}, column.velocity(v)
         for i, key in enumerate(column.components):
             k_f = self.through_film(w, i, velocity)
-            film = expressed(3.0 * k_f / w.r_p, per) * (bulk[key] - times(places.surface, c[key]))
-            outside[key] = arriving[key] - (1.0 - w.eps_c) / w.eps_c * film
+            gap = times(places.bulk, bulk[key]) - times(places.surface, c[key])
+            film = expressed(3.0 * k_f / w.r_p, per) * gap
+            outside[key] = arriving[key] - (1.0 - w.eps_c) / w.eps_c * times(places.gathered, film)
             totals[key] = self.inside(w, i, c[key], times(places.film, film / w.eps_p), column)
         moved = self.on_solid(w, known.q, column)
         for key, x in column.binding.held(v.binding, moved, whole=False).items() if moved else ():
@@ -148,12 +151,14 @@ class GeneralRate(LumpedRateWithPores):
         c_p,t + F q_t = D_p (c_p,rr + 2/r c_p,r) + F D_s (q_rr + 2/r q_r),  F = (1 - eps_p)/eps_p
         at the surface k_f (c - c_p) = eps_p D_p c_p,r + (1 - eps_p) D_s q_r, at the centre no gradient
     Symbols: D_p pore diffusivities, D_s those along the solid where `on_surface` [m^2/s]; others as in
-    LumpedRateWithPores. `shells`: points of a bead, its surface among them, of even polynomials in the radius.
+    LumpedRateWithPores. `shells`: points of a bead, its surface among them, of even polynomials in the radius. `sizes`:
+    of beads, where they are not alike: BeadSizes.lognormal(0.25); r_p is the median then, and k_f that of all of them.
     Source: Guiochon et al. (2006); Gu, Mathematical Modeling and Scale-up of Liquid Chromatography (1995).
     """
 
     shells: int = 4
     on_surface: bool = False
+    sizes: BeadSizes = BeadSizes()
 
     D_p = Parameter("m^2/s", 6e-11, lower=0.0, over="components", doc="pore diffusivities")
 
@@ -166,6 +171,10 @@ class GeneralRate(LumpedRateWithPores):
     @property
     def pores(self) -> int:  # type: ignore[override]
         return self.shells
+
+    @property
+    def beads(self) -> BeadSizes:  # type: ignore[override]
+        return self.sizes
 
     def inside(self, w: Any, i: int, c: Any, arriving: Any, column: Any) -> Any:
         return arriving + expressed(w.D_p[i] / w.r_p**2, f"1/{column.time}") * times(column.packing.within, c)

@@ -12,6 +12,7 @@ import pytest
 from titer.flowsheets import Flowsheet, Parameter, Phase, PiecewiseLinear, Recipe, diagnose, quantity, simulate
 from titer.flowsheets.units.columns import (
     AffinityTitration,
+    BeadSizes,
     Column,
     DiscontinuousGalerkin,
     Equilibrium,
@@ -61,6 +62,7 @@ TRANSPORTS = {
     "LumpedRateWithPores": LumpedRateWithPores(),
     "GeneralRate": GeneralRate(shells=3),
     "surface diffusion": GeneralRate(shells=3, on_surface=True, D_s=1e-12),
+    "beads of two sizes": GeneralRate(shells=2, on_surface=True, D_s=1e-12, sizes=BeadSizes((0.4, 0.6), (0.7, 1.2))),
 }
 
 
@@ -181,6 +183,7 @@ _SPEC.loader.exec_module(library)
         ("StericMassAction", Equilibrium(), "LumpedRate", SpectralElements(2, 2)),
         ("StericMassAction", EquilibriumTotals(), "surface diffusion", SpectralElements(1, 2)),
         ("StericMassAction", Kinetic(), "surface diffusion", SpectralElements(1, 2)),
+        ("Langmuir", Equilibrium(), "beads of two sizes", SpectralElements(1, 2)),
     ],
     ids=str,
 )
@@ -243,9 +246,15 @@ def test_a_capacity_exceeded_at_the_start_is_refused():
 
 @pytest.mark.parametrize(
     ("make", "text"),
-    [(lambda: SpectralElements(0), "elements must be"), (lambda: FiniteVolumes(20, order=4), "order must be 3 or 5")],
+    [
+        (lambda: SpectralElements(0), "elements must be"),
+        (lambda: FiniteVolumes(20, order=4), "order must be 3 or 5"),
+        (lambda: BeadSizes((0.5, 0.4), (1.0, 2.0)), "add up to 0.9"),
+        (lambda: BeadSizes((1.0,), (1.0, 2.0)), "as many shares as radii"),
+        (lambda: BeadSizes.lognormal(0.0), "a spread in"),
+    ],
 )
-def test_a_method_that_is_none_is_refused(make, text):
+def test_a_method_or_packing_that_is_none_is_refused(make, text):
     with pytest.raises(SpecificationError, match=text):
         make()
 

@@ -13,6 +13,7 @@ from titer.flowsheets import Flowsheet, Phase, Recipe, simulate
 from titer.flowsheets.operation import operations
 from titer.flowsheets.simulation import parameters_of
 from titer.flowsheets.units.columns import (
+    BeadSizes,
     Column,
     DiscontinuousGalerkin,
     Equilibrium,
@@ -33,12 +34,23 @@ BEADS = {"D_ax": 5.75e-8, "eps_c": 0.37, "eps_p": 0.75, "r_p": 45.0, "k_f": 6.9e
 LRMP = {"L": 0.014, "u": 5.75e-4, "eps": 0.37, "transport": LumpedRateWithPores(**BEADS), "k_a": 3.55, "k_d": 0.1}
 GRM = LRMP | {"transport": GeneralRate(**BEADS, D_p=6.07e-11, shells=5)}
 
+SIZES = BeadSizes.lognormal(0.3)
+MIXED = LRMP | {"transport": GeneralRate(**BEADS, D_p=6.07e-11, shells=5, sizes=SIZES)}
+
+
+def mixed(s):
+    """What beads of several sizes hold: the mean of what each would."""
+    parts = [beads(0.37, 0.75, 4.5e-5 * z, 6.9e-6, 3.55, 0.1, 6.07e-11)(s) for z in SIZES.radii]
+    return np.tensordot(SIZES.shares, parts, 1)
+
+
 ANALYTIC = {
     "LRM": LinearColumn(30.0, 1.0 / 30.0 / 1e-4, lumped_rate(0.6, 1.0, 1.0)),
     "LRMP": LinearColumn(0.014 / 5.75e-4, 140.0, beads(0.37, 0.75, 4.5e-5, 6.9e-6, 3.55, 0.1)),
     "GRM": LinearColumn(0.014 / 5.75e-4, 140.0, beads(0.37, 0.75, 4.5e-5, 6.9e-6, 3.55, 0.1, 6.07e-11)),
+    "GRM of mixed beads": LinearColumn(0.014 / 5.75e-4, 140.0, mixed),
 }
-CASES = {"LRM": LRM, "LRMP": LRMP, "GRM": GRM}
+CASES = {"LRM": LRM, "LRMP": LRMP, "GRM": GRM, "GRM of mixed beads": MIXED}
 
 
 def column_of(case, method, exchange=None):
@@ -80,6 +92,7 @@ def error(name, method, tolerance=1e-10):
         ("LRMP", SpectralElements(16, 4), 1e-8),
         ("LRMP", DiscontinuousGalerkin(16, 3), 1e-6),
         ("GRM", SpectralElements(16, 4), 1e-6),
+        ("GRM of mixed beads", SpectralElements(10, 4), 2e-6),
     ],
 )
 def test_an_outlet_is_that_of_the_laplace_transform(name, method, least):
@@ -135,7 +148,7 @@ def linear_system(column, flow):
     return A, B[:, 1], C[names.index("column.outlet.c[A]")]
 
 
-@pytest.mark.parametrize("name", ["LRM", "LRMP", "GRM"])
+@pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("method", [SpectralElements(8, 4), DiscontinuousGalerkin(10, 3)], ids=repr)
 def test_moments_are_exact(name, method):
     """Mass, mean residence time and variance follow from the transfer function at s = 0, here by its derivatives."""
