@@ -16,6 +16,7 @@ CATALOG = {
     "cho_fedbatch": "titer.cases.cho_fedbatch",
     "citrate_feeding": "titer.cases.citrate_feeding",
     "citrate_fit": "titer.cases.citrate_fit",
+    "cstr_nmpc": "titer.cases.cstr_nmpc",
     "exotherm": "titer.cases.exotherm",
     "fedbatch_multistart": "titer.cases.fedbatch_multistart",
     "gas_oil": "titer.cases.gas_oil",
@@ -28,6 +29,7 @@ CATALOG = {
     "reactor_pareto": "titer.cases.reactor_pareto",
     "robust_feeding": "titer.cases.robust_feeding",
     "semibatch_safety": "titer.cases.semibatch_safety",
+    "soft_sensor": "titer.cases.soft_sensor",
     "temperature_benchmark": "titer.cases.temperature_benchmark",
 }
 

@@ -53,7 +53,7 @@ def draw_residuals(traces: Mapping[int, Any], models: Mapping[int, pd.Series], f
         role = "fitted" if velocity in fitted else "predicted"
         ax.set_ylabel(f"{velocity} cm/h\n{role}", fontsize="small")
         ax.set(ylim=(-6.0, 6.0), xlim=SHOWN)
-    axes[0].set_title("Pulse less model, in % of the height; what stands before 17 mL is an excluded impurity")
+    axes[0].set_title("Pulse less model [% of height]; before 17 mL an excluded impurity")
     axes[-1].set_xlabel("volume [mL]")
     return figure
 

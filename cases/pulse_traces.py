@@ -24,7 +24,7 @@ TIME, FLOW, SIGNAL = "time_min", "Flow_ml_per_min", "UV1_280nm_mAU"
 INJECTED = 0.5  # mL, at 3.15 mL/min in all runs
 BEFORE, AFTER = (2.0, 12.0), 6.0  # mL: where the baseline is read, from the start and before the end
 EXCLUDED = (13.0, 17.0)  # mL: an impurity that no pore takes leaves within, a few parts in a thousand
-FROM = 17.5  # mL: after it
+VALLEY = (16.0, 22.0)  # mL: between it and the peak
 CUT = 0.01  # of the height, below which a tail is baseline
 STEP = 0.1  # mL
 DEVIATIONS = (3e-4, 0.02)  # AU, and of the reading: how far baseline and model may be off; noise is 5e-5 AU
@@ -41,6 +41,12 @@ class Trace:
     def flow(self) -> float:
         """mL/min."""
         return FLOWS[self.velocity]
+
+    @property
+    def begins(self) -> float:
+        """The volume of the valley between the excluded impurity and the peak."""
+        inside = self.signal[(self.signal.index >= VALLEY[0]) & (self.signal.index <= VALLEY[1])]
+        return float(inside.index[int(np.argmin(inside.to_numpy()))])
 
     @property
     def ends(self) -> float:
@@ -75,9 +81,9 @@ class Traces:
     said: str
 
 
-def read_off(signal: pd.Series, ends: float) -> Reading:
-    """Top, first moment and plates of a signal over volume, from after the excluded impurity to where a tail ends."""
-    inside = signal[(signal.index >= FROM) & (signal.index <= ends)]
+def read_off(signal: pd.Series, of: Trace) -> Reading:
+    """Top, first moment and plates of a signal over volume, recorded or not, where a recorded peak begins and ends."""
+    inside = signal[(signal.index >= of.begins) & (signal.index <= of.ends)]
     whole = moments(inside).without(1.0, 0.5 * INJECTED, INJECTED**2 / 12.0)
     return Reading(peak(inside).at - 0.5 * INJECTED, whole.mean, whole.plates)
 

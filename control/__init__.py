@@ -17,6 +17,13 @@ from titer.control.loops.sensors import Laboratory
 from titer.control.loops.study import Study
 from titer.control.loops.summary import Summary
 from titer.control.loops.tuning import StepResponse, step_response, tuned
+from titer.control.nmpc.branches import Tree
+from titer.control.nmpc.controller import NMPC
+from titer.control.nmpc.memory import ControlMemory, Mode
+from titer.control.nmpc.methods import AdvancedStep, Converged, RealTimeIteration
+from titer.control.nmpc.signals import Hold, Shed, Simulate
+from titer.control.nmpc.soft import Soft
+from titer.control.nmpc.tracking import Track
 from titer.control.optimization import optimize
 from titer.control.pareto import Front, pareto
 from titer.control.sampling import Uniform, sample
@@ -25,29 +32,39 @@ from titer.control.stress import Stress, stress
 from titer.flowsheets.problems.hedging import Chance, Mean, Scenarios, Worst
 
 __all__ = [
+    "NMPC",
     "PID",
     "Action",
     "ActionStatus",
     "Actuator",
+    "AdvancedStep",
     "Biased",
     "Chance",
+    "ControlMemory",
     "Controller",
+    "Converged",
     "Drifting",
     "Failing",
     "Front",
     "Frozen",
+    "Hold",
     "Laboratory",
     "Log",
     "Loop",
     "Manual",
     "Mean",
     "Missing",
+    "Mode",
     "OpenLoop",
     "Plan",
     "Ramp",
+    "RealTimeIteration",
     "Scaled",
     "Scenarios",
     "Sensitivity",
+    "Shed",
+    "Simulate",
+    "Soft",
     "Spike",
     "Step",
     "StepResponse",
@@ -55,6 +72,8 @@ __all__ = [
     "Stuck",
     "Study",
     "Summary",
+    "Track",
+    "Tree",
     "Uniform",
     "Walk",
     "Worst",

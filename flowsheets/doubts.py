@@ -44,8 +44,8 @@ def departures(variables: Sequence[Variable], rows: Array, time: Array) -> Itera
 
 
 def doubts(plant: Flowsheet, planned: Sequence[Operation], phases: Sequence[PhaseResult]) -> list[str]:
-    """A line for each variable that leaves its domain, input beyond its control's bounds, and stream that is lost; the
-    earliest first, which may be the cause of the others."""
+    """A line for each variable that leaves its domain, input beyond its control's bounds, and stream that is lost, and
+    for what unit operations doubt themselves; the earliest first, which may be the cause of the others."""
     said: dict[str, tuple[float, str]] = {}
     for operation, phase in zip(planned, phases, strict=False):
         dae, t = operation.lowered.dae, phase.trajectory
@@ -62,6 +62,10 @@ def doubts(plant: Flowsheet, planned: Sequence[Operation], phases: Sequence[Phas
         for source, target, flow in _lost(plant, operation, phase):
             text = f"{source} carries {flow} into {target}, whose unit operation is idle {where}: it is lost"
             said.setdefault(f"{source} {target}", (float(t.time[0]), text))
+        for unit in plant.units:
+            if unit.name not in operation.phase.idle_names:
+                for text in unit.doubts(phase.value):
+                    said.setdefault(text, (float(t.time[0]), f"{text} (phase {phase.name!r})"))
     return [text for _, text in sorted(said.values(), key=lambda entry: entry[0])]
 
 

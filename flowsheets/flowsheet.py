@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from titer.flowsheets.corrections.applying import Chained, learned_parts
+from titer.flowsheets.corrections.coefficients import is_coefficient
 from titer.flowsheets.corrections.correction import Correction
 from titer.flowsheets.declarations import Expression, Inlet, Outlet, PortName
 from titer.flowsheets.names import ArrayName, elements_of
@@ -54,7 +56,9 @@ class Values(Mapping[str, Any]):
         return len(self.scalars)
 
     def __repr__(self) -> str:
-        return "\n".join(f"{name} = {_shown(scalar)}" for name, scalar in self.scalars.items())
+        lines = [f"{name} = {_shown(scalar)}" for name, scalar in self.scalars.items() if not is_coefficient(name)]
+        learned = Counter(name.partition("[")[0] for name in self.scalars if is_coefficient(name))
+        return "\n".join([*lines, *(f"{array}: {count} learned coefficients" for array, count in learned.items())])
 
 
 class Flowsheet:

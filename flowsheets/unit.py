@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from keyword import iskeyword
 from typing import Any, ClassVar, Self
@@ -69,6 +69,10 @@ class Unit(Declared):
     def conserved(self, v: Any) -> Mapping[str, Any]:
         """Totals that the model conserves: name -> total, or Conserved(total, source). Optional."""
         return {}
+
+    def doubts(self, value: Callable[[str], Any]) -> Sequence[str]:
+        """What is doubtful about a phase it went through, in sentences; `value`: of a name, at all times. Optional."""
+        return ()
 
     @property
     def scalars(self) -> Mapping[str, Scalar]:

@@ -50,6 +50,8 @@ def chain(nlp: Nlp) -> Chain:
         )
     start, stop = first.astype(int), last.astype(int)
     stages = int(stop.max()) + 1
+    if stages == 1:
+        raise SpecificationError("Fatrop: one stage is no chain; there is nothing to carry. Use Ipopt().")
     place: dict[int, Array] = {}
     columns, is_first, nx, nu = [], [], [], []
     offset = 0

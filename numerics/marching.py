@@ -72,6 +72,8 @@ class March:
         self._rest = Program(replace(nlp, batches=tuple(rest), rows_order=None))
         plain = Scaling(np.ones(nlp.columns), np.ones(self._rest.nlp.rows))
         self._plain = lambda data: self._rest.parameters(plain, data)
+        self._moving = self._moved()
+        self._last: dict[int, tuple[bytes, list[Array]]] = {}
         self._forms: dict[tuple[ca.Function, bool, int], ca.Function] = {}
 
     def run(self, free: Array, data: Array) -> Point:
@@ -79,14 +81,22 @@ class March:
         cells = np.concatenate([np.full(self.nlp.columns, np.nan), data])
         cells[self.free] = free
         cost, rows = 0.0, []
-        for step in self.steps:
-            made, further, part = (np.array(value).ravel() for value in _called(step.function, cells[step.read]))
+        for i, step in enumerate(self.steps):
+            made, further, part = self._taken(i, cells[step.read])
             cells[step.made] = made
             rows.append(further)
             cost += step.weight * float(part[0])
         w = cells[: self.nlp.columns]
         f, g = self._rest.values(w, self._plain(data))
         return Point(w, cost + float(f), np.concatenate([*rows, np.array(g).ravel()]))
+
+    def _taken(self, i: int, read: Array) -> list[Array]:
+        """What a step gives; where it reads what it read last time, it is not taken again."""
+        key = read.tobytes()
+        if i not in self._last or self._last[i][0] != key:
+            values = [np.array(value).ravel() for value in _called(self.steps[i].function, read)]
+            self._last[i] = (key, values)
+        return self._last[i][1]
 
     def slopes(self, point: Point, data: Array) -> Slopes:
         """Derivatives at a point, along or against the steps, whichever is cheaper."""
@@ -112,8 +122,10 @@ class March:
         pull[: len(point.w), 0] = gradient
         pull[: len(point.w), 1 + self._mine :] = jacobian.T.toarray()
         at = self._mine
-        for step in reversed(self.steps):
+        for step, moving in zip(reversed(self.steps), reversed(self._moving), strict=True):
             at -= len(step.rows)
+            if not moving:
+                continue
             seeds = np.zeros((len(step.made) + len(step.rows) + 1, pull.shape[1]))
             seeds[: len(step.made)] = pull[step.made]
             seeds[len(step.made) + np.arange(len(step.rows)), 1 + at + np.arange(len(step.rows))] = 1.0
@@ -125,6 +137,16 @@ class March:
                 np.add.at(pull, (step.read[:, None], active[None, :]), back)
         found = pull[self.free].T
         return Slopes(found[0], found[1:])
+
+    def _moved(self) -> list[bool]:
+        """Which steps read anything that a free column moves."""
+        moves = np.zeros(self.nlp.columns + len(self.nlp.data), dtype=bool)
+        moves[self.free] = True
+        found = []
+        for step in self.steps:
+            found.append(bool(moves[step.read].any()))
+            moves[step.made] = found[-1]
+        return found
 
     def _along(self, point: Point, data: Array) -> tuple[Array, Array, Array]:
         """Derivatives of cells, of the steps' rows and of their costs, in the free columns."""

@@ -1,6 +1,6 @@
 """Who solves an `Nlp`, and did it? IPOPT and fatrop, both from CasADi's wheel.
 
-Where every phase is shot, IPOPT decides the few free columns only (module `single_shooting`). Success is judged from
+Where every phase is shot only the few free columns are decided (module `single_shooting`). Success is judged from
 the numbers: the optimality conditions are recomputed from the problem's own functions.
 """
 
@@ -24,7 +24,8 @@ from titer.numerics.marching import march_of
 from titer.numerics.nlp import Array, Nlp
 from titer.numerics.optimality import Residuals, optimality
 from titer.numerics.program import Program, Scaling
-from titer.numerics.single_shooting import ENOUGH, TOLERANCE, Bounds, SingleShooting
+from titer.numerics.sequential import End
+from titer.numerics.single_shooting import ENOUGH, NEARLY, Effort, Found, SingleShooting
 
 
 class Status(Enum):
@@ -199,7 +200,7 @@ class Engine:
         interrupts = Interrupts()
         if self.shot is not None:
             with interrupts:
-                return self._marched(task, self.shot, multipliers, manner, began)
+                return self._marched(task, self.shot, began)
         try:
             with interrupts:
                 answer = self._answer(task, multipliers, manner)
@@ -214,19 +215,21 @@ class Engine:
             answer.stats["success"] = False
         return self._judge(answer, task, time.perf_counter() - began)
 
-    def _marched(
-        self, task: _Task, shot: SingleShooting, multipliers: tuple[Array, Array] | None, manner: Manner, began: float
-    ) -> Outcome:
+    def _marched(self, task: _Task, shot: SingleShooting, began: float) -> Outcome:
         assert isinstance(self.solver, Ipopt)
-        options = _ipopt_options(self.solver, manner)
-        options |= {"tol": max(float(options["tol"]), TOLERANCE), "acceptable_tol": ENOUGH, "acceptable_iter": 3}
-        kept, data = shot.march.kept, self.nlp.data if task.data is None else task.data
-        bounds = Bounds(task.lower, task.upper, *(b[kept] for b in self.nlp.row_bounds()))
-        found = shot.solve(task.w, task.scaling, bounds, data, options, multipliers)
-        answer = _Answer(found.stats, found.x, found.row_multipliers, found.bound_multipliers)
+        w, scaling, lower, upper, data = task
+        rows = (bounds[shot.march.kept] for bounds in self.nlp.row_bounds())
+        effort = Effort(lower, upper, *rows, self.solver.tolerance, self.solver.seconds, self.solver.iterations)
+        found = shot.solve(w, scaling, effort, self.nlp.data if data is None else data)
+        status = _status_of(found)
+        answer = _Answer(
+            {"return_status": status.name, "iter_count": found.iterations},
+            found.w / scaling.columns,
+            found.row_multipliers,
+            found.bound_multipliers,
+        )
         outcome = self._outcome(answer, task, found.objective, found.residuals, time.perf_counter() - began)
-        enough = outcome.status is Status.ACCEPTABLE and max(found.residuals) <= ENOUGH
-        return replace(outcome, status=Status.SOLVED) if enough else outcome
+        return replace(outcome, status=status, message=found.end.value)
 
     def _answer(self, task: _Task, multipliers: tuple[Array, Array] | None, manner: Manner) -> _Answer:
         return self._lean(task, multipliers, manner) if self._chain is None else self._staged(task, self._chain)
@@ -320,7 +323,7 @@ class _Answer(NamedTuple):
     bound_multipliers: Array
 
 
-def _ipopt_options(solver: Ipopt, manner: Manner) -> dict[str, Any]:
+def _ipopt(program: Program, solver: Ipopt, manner: Manner) -> ca.Function:
     patience = {Manner.NEAR: _PATIENCE, Manner.WARM: _LITTLE_PATIENCE}.get(manner, solver.iterations)
     iterations = min(solver.iterations, patience)
     options: dict[str, Any] = {
@@ -346,11 +349,7 @@ def _ipopt_options(solver: Ipopt, manner: Manner) -> dict[str, Any]:
         options |= dict.fromkeys(("warm_start_bound_push", "warm_start_bound_frac"), 1e-8)
         options |= dict.fromkeys(("warm_start_slack_bound_push", "warm_start_slack_bound_frac"), 1e-8)
         options |= {"warm_start_mult_bound_push": 1e-8}
-    return options | dict(solver.options)
-
-
-def _ipopt(program: Program, solver: Ipopt, manner: Manner) -> ca.Function:
-    options = _ipopt_options(solver, manner)
+    options |= dict(solver.options)
     x, p = program.arguments
     f, g = program.values(x, p)
     settings: dict[str, Any] = {
@@ -412,6 +411,18 @@ def _status(stats: dict, solver: Ipopt | Fatrop) -> Status:
         "Diverging_Iterates": Status.DIVERGED,
         "Not_Enough_Degrees_Of_Freedom": Status.TOO_FEW_FREEDOMS,
     }.get(text, Status.FAILED)
+
+
+def _status_of(found: Found) -> Status:
+    """How a reduced solve ended, by its numbers first."""
+    worst = max(found.residuals)
+    if found.end is End.TIME or found.end is End.INTERRUPTED:
+        return Status.TIME if found.end is End.TIME else Status.INTERRUPTED
+    if worst <= NEARLY:
+        return Status.SOLVED if worst <= ENOUGH else Status.ACCEPTABLE
+    infeasible = found.end is End.INCOMPATIBLE or found.residuals.violation > NEARLY
+    ended = {End.ITERATIONS: Status.ITERATIONS, End.NOT_FINITE: Status.INVALID_NUMBER}
+    return ended.get(found.end, Status.INFEASIBLE if infeasible else Status.FAILED)
 
 
 def _check_solver(solver: Ipopt | Fatrop) -> None:

@@ -2,9 +2,9 @@
 
     x = mu + B' (x - mu) + V,   V ~ N(0, Q)     =>     x - mu = Gamma' V,  Gamma = (I - B)^-1,  Cov(x) = Gamma' Q Gamma
 
-B[j, i] = beta_ji is the effect of cause j on i, Gamma[i, n] the total effect of the source V_i on X_n. Causes come first,
-so that Gamma follows by recursion over nodes, without factorizing anything. Q is diagonal except for blocks of correlated
-nodes without causes. Arrays have the draws on their first axis.
+B[j, i] = beta_ji is the effect of cause j on i, Gamma[i, n] the total effect of the source V_i on X_n. Causes come
+first, so that Gamma follows by recursion over nodes, without factorizing anything. Q is diagonal except for blocks of
+correlated nodes without causes. Arrays have the draws on their first axis.
 """
 
 from __future__ import annotations
@@ -86,10 +86,14 @@ def noise(parameters: Parameters) -> Array:
     return found
 
 
-def covariance(parameters: Parameters) -> Array:
-    """Of all nodes, (draws, nodes, nodes)."""
-    total, sources = effects(parameters), noise(parameters)
-    found = np.swapaxes(total, 1, 2) @ sources @ total
+def covariance(parameters: Parameters, places: Array | None = None) -> Array:
+    """Of all nodes, (draws, nodes, nodes), or of some (draws, m, m)."""
+    total = effects(parameters)
+    total = total if places is None else total[:, :, places]
+    carried = total * (parameters.deviations**2)[:, :, None]
+    for group, block in zip(parameters.graph.groups, parameters.blocks, strict=True):
+        carried[:, group] = block @ total[:, group]
+    found = np.swapaxes(total, 1, 2) @ carried
     return 0.5 * (found + np.swapaxes(found, 1, 2))
 
 
@@ -106,14 +110,16 @@ class Absorbed:
     covariance: Array
 
 
-def absorb(mean: Array, covariance: Array, places: Array, values: Array, errors: Array, names: tuple[str, ...]) -> Absorbed:
+def absorb(
+    mean: Array, covariance: Array, places: Array, values: Array, errors: Array, names: tuple[str, ...]
+) -> Absorbed:
     """Condition normal variables, mean (draws, d) and covariance (draws, d, d), on measurements of some, in order.
 
     `places`, `values`, `errors` (m,): which, how much, and the standard deviations of the measurements themselves.
     Raises SpecificationError where a measurement contradicts what is certain. Exact: a scalar Kalman update each.
     """
     mean, left = mean.copy(), covariance.copy()
-    own = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    own = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
     m, (draws, d) = len(places), mean.shape
     innovations, deviations, moves = np.zeros((draws, m)), np.zeros((draws, m)), np.zeros((draws, m, d))
     for k, (i, value, error) in enumerate(zip(places, values, errors, strict=True)):
@@ -131,4 +137,6 @@ def absorb(mean: Array, covariance: Array, places: Array, values: Array, errors:
         innovations[:, k], deviations[:, k] = e, np.sqrt(np.where(known, 0.0, spread))
         mean += moves[:, k]
         left -= gain[:, :, None] * column[:, None, :]
+    certain = np.diagonal(left, axis1=1, axis2=2) <= SINGULAR * own**2  # rounding, not to be measured again
+    left[certain[:, :, None] | certain[:, None, :]] = 0.0
     return Absorbed(innovations, deviations, moves, mean, left)

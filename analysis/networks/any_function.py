@@ -1,10 +1,10 @@
 """How much of the variance of any output does each input carry, be the model nonlinear, the inputs correlated?
 
 Along an order of the inputs, one after the other is replaced by a second draw. With S the set replaced, y the output
-before and y_S after, E[Var(Y | others)] = E[(y - y_S)^2] / 2, and the gains of this number are the Shapley effects: they
-sum to (y - y_all)^2 / 2, whose mean is the variance. A draw given others comes from the Cholesky factor in the reversed
-order, so that p + 1 runs an order suffice for correlated inputs too. Orders and inputs are quasi-random (one scrambled
-Sobol sequence), each order is walked back as well (antithetic), and replicates give the standard error.
+before and y_S after, E[Var(Y | others)] = E[(y - y_S)^2] / 2, and the gains of this number are the Shapley effects:
+they sum to (y - y_all)^2 / 2, whose mean is the variance. A draw given others comes from the Cholesky factor in the
+reversed order, so that p + 1 runs an order suffice for correlated inputs too. Orders and inputs are quasi-random (one
+scrambled Sobol sequence), each order is walked back as well (antithetic), and replicates give the standard error.
 Sources: Song, Nelson & Staum, SIAM/ASA J. Uncertainty Quantification 4 (2016) 1060; Goda, Reliability Engineering &
 System Safety 213 (2021) 107683 (the walk, independent inputs); permutations: see `orders`.
 """
@@ -34,10 +34,10 @@ def shapley_of(
 ) -> Effects:
     """Shapley effects of normal inputs on any function that takes (runs, p) and returns (runs,).
 
-    `mean` (p,), `covariance` (p, p) of the inputs; other distributions are a transformation within the function. `count`
-    orders in each of `replicates`, rounded up to twice a power of two: 2 count replicates (p + 1) runs at most, in one
-    call a replicate. The effects sum to the sampled variance. Raises SpecificationError for bad input, and for outputs
-    that are not finite.
+    `mean` (p,), `covariance` (p, p) of the inputs; other distributions are a transformation within the function.
+    `count` orders in each of `replicates`, rounded up to twice a power of two: 2 count replicates (p + 1) runs at
+    most, in one call a replicate. The effects sum to the sampled variance. Raises SpecificationError for bad input,
+    and for outputs that are not finite.
     """
     mean, covariance = np.asarray(mean, dtype=float), np.asarray(covariance, dtype=float)
     _check(mean, covariance, count, replicates)
@@ -48,12 +48,12 @@ def shapley_of(
         scores, first, second = np.split(drawn, [max(p - 1, 1), max(p - 1, 1) + p], axis=1)
         forward = permuted(scores, p)
         order = np.concatenate([forward, forward[:, ::-1]])
-        means[r] = _walked(function, mean, covariance, order, np.tile(first, (2, 1)), np.tile(second, (2, 1)))
+        means[r] = walked(function, mean, covariance, order, np.tile(first, (2, 1)), np.tile(second, (2, 1)))
     values = means.mean(axis=0)
     return Effects(values, means.std(axis=0, ddof=1) / np.sqrt(replicates), float(values.sum()))
 
 
-def _walked(
+def walked(
     function: Callable[[Array], Array], mean: Array, covariance: Array, order: Array, first: Array, second: Array
 ) -> Array:
     """Mean gains (p,) along orders (n, p), from the normal scores of two draws (n, p)."""
@@ -80,7 +80,7 @@ def _walked(
 
 def _factor(covariances: Array) -> Array:
     """Lower triangular factors (n, p, p) of covariances, which may be singular."""
-    n, p, _ = covariances.shape
+    p = covariances.shape[1]
     left, factor = covariances.copy(), np.zeros_like(covariances)
     floor = _ROUNDING * np.diagonal(covariances, axis1=1, axis2=2)
     for k in range(p):

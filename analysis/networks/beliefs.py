@@ -83,7 +83,9 @@ def readings(
     for key, value in measured.items():
         number = float(value)
         if np.isinf(number):
-            raise SpecificationError(f"{shown(address_of(key))}: measured as {number}; expected a finite number or NaN.")
+            raise SpecificationError(
+                f"{shown(address_of(key))}: measured as {number}; expected a finite number or NaN."
+            )
         if not np.isnan(number):
             found[graph.index(key)] = number
     places = np.array(sorted(found), dtype=int)

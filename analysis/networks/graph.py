@@ -1,4 +1,4 @@
-"""Which quantities, and what acts on what? Nodes by variable and stage, edges from causes to effects, never in a circle.
+"""Which quantities, and what acts on what? Nodes by variable and stage, edges from causes to effects.
 
 A stage is a time of sampling (or the number of a unit operation): a float. A node is addressed by (variable, stage), as
 in `("reactor.X", 24.0)`. Nodes are kept in stage order, causes before effects within a stage; `order` below shows how.
@@ -196,7 +196,7 @@ def _check_time(edges: Iterable[tuple[Address, Address]]) -> None:
     for cause, effect in edges:
         if cause[1] > effect[1]:
             raise SpecificationError(
-                f"Graph: {shown(cause)} acts on {shown(effect)}, which is earlier; an effect comes with its cause or after."
+                f"Graph: {shown(cause)} acts on {shown(effect)}, which is earlier; effects do not precede causes."
             )
 
 
@@ -219,7 +219,7 @@ def _check_kinds(graph: Graph) -> None:
             raise SpecificationError(f"Graph: {node} is noise and has a cause, {shown(cause)}; noise has none.")
         if effect in inside:
             raise SpecificationError(
-                f"Graph: {node} is in a correlated group and has a cause, {shown(cause)}; only nodes without causes may be."
+                f"Graph: {node} is in a correlated group and has a cause, {shown(cause)}; drop one of the two."
             )
 
 

@@ -1,7 +1,8 @@
-"""What is a process as a network? A graph with numbers: X_i = mu_i + sum_j beta_ji (X_j - mu_j) + V_i, V_i ~ N(0, v_i^2).
+"""What is a process as a network? A graph with numbers: X_i = mu_i + sum_j beta_ji (X_j - mu_j) + V_i, V_i ~ N(0,
+v_i^2).
 
-Sources: Xie, Wang, Li, Xie & Auclair, Naval Research Logistics 69 (2022) 1003; Zheng, Xie, Ryzhov & Xie, INFORMS Journal on
-Computing 35 (2023) 66.
+Sources: Xie, Wang, Li, Xie & Auclair, Naval Research Logistics 69 (2022) 1003; Zheng, Xie, Ryzhov & Xie, INFORMS
+Journal on Computing 35 (2023) 66.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class Network:
             object.__setattr__(self, what, values)
         if np.any(self.deviations < 0.0):
             node = self.graph.nodes[int(np.argmin(self.deviations))]
-            raise SpecificationError(f"Network: the standard deviation of {node} is negative, {self.deviations.min():g}.")
+            raise SpecificationError(
+                f"Network: the standard deviation of {node} is negative, {self.deviations.min():g}."
+            )
         if len(self.blocks) != len(self.graph.groups):
             raise SpecificationError(
                 f"Network: expected {len(self.graph.groups)} covariance blocks, one for each correlated group, "
@@ -119,8 +122,8 @@ def network(
 ) -> Network:
     """A network by names: `network(nodes, {(("X", 0), ("X", 24)): 1.2}, mean={"X": 3.0, ...}, deviation={...})`.
 
-    `mean` and `deviation` by address, or by variable for all its stages; `covariances` of pairs of nodes without causes.
-    Raises SpecificationError for what is unknown, missing or superfluous, and as `Graph` and `Network` do.
+    `mean` and `deviation` by address, or by variable for all its stages; `covariances` of pairs of nodes without
+    causes. Raises SpecificationError for what is unknown, missing or superfluous, and as `Graph` and `Network` do.
     """
     pairs = {(address_of(a), address_of(b)): float(c) for (a, b), c in (covariances or {}).items()}
     graph = Graph(tuple(nodes), tuple(coefficients), _components(pairs), time)  # type: ignore[arg-type]

@@ -1,9 +1,9 @@
 """In which orders shall causes become known, to average over all? Quasi-random permutations with their reverses.
 
-A point of a scrambled Sobol sequence is mapped to a normal direction in the plane orthogonal to (1, ..., 1); sorting its
-coordinates gives a permutation, and the opposite direction its reverse (antithetic). Source: Mitchell, Cooper, Frank &
-Holmes, Sampling Permutations for Shapley Value Estimation, J. Machine Learning Research 23 (2022) 1; used for process
-networks by Zhao, Xie & Luo (2024), arXiv 2411.13396.
+A point of a scrambled Sobol sequence is mapped to a normal direction in the plane orthogonal to (1, ..., 1); sorting
+its coordinates gives a permutation, and the opposite direction its reverse (antithetic). Source: Mitchell, Cooper,
+Frank & Holmes, Sampling Permutations for Shapley Value Estimation, J. Machine Learning Research 23 (2022) 1; used for
+process networks by Zhao, Xie & Luo (2024), arXiv 2411.13396.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ _EDGE = 1e-12  # quasi-random numbers are kept off 0 and 1, whose normal scores 
 
 
 def orders(count: int, players: int, replicates: int, seed: int) -> Iterator[Array]:
-    """Yield, for each replicate (scrambled on its own), about `count` permutations (m, players): half, and its reverses.
+    """Yield, for each replicate (scrambled on its own), about `count` permutations (m, players): half, and its
+    reverses.
 
     Half of them is rounded up to a power of two, of which Sobol sequences are balanced.
     """

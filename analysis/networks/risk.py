@@ -80,8 +80,8 @@ class Risk:
 def risk(network: Network, target: Node | Address, measured: Iterable[Node | Address] = (), seed: int = 0) -> Risk:
     """Which sources carry the variance of a node, given that others are measured: `risk(net, ("P", 96.0))`.
 
-    `measured`: nodes that will be known exactly, whatever their values; by default none. `seed` for more than 16 sources
-    that measurements tie together, whose shares are sampled. Raises SpecificationError for unknown nodes.
+    `measured`: nodes that will be known exactly, whatever their values; by default none. `seed` for more than 16
+    sources that measurements tie together, whose shares are sampled. Raises SpecificationError for unknown nodes.
     """
     graph = network.graph
     n = graph.index(target)

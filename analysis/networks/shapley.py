@@ -1,17 +1,18 @@
 """How much of a variance does each of several, perhaps correlated, normal causes carry? Shapley effects, closed form.
 
 For Y = sum_i a_i X_i the value of a set S of causes is Var(E[Y | X_S]); the Shapley effect of a cause is its mean gain
-over all orders in which causes may become known. Effects are not negative and sum to Var(Y); for independent causes they
-are a_i^2 Var(X_i). Conditional variances of all 2^p sets come from p sweeps over a growing array, which also takes
-singular covariances. Causes that are correlated with no other are split off first, as blocks add.
-Sources: Owen & Prieur, SIAM/ASA J. Uncertainty Quantification 5 (2017) 986; Iooss & Prieur, Int. J. Uncertainty
-Quantification 9 (2019) 493; blocks: Broto, Bachoc, Depecker & Martinez, Math. Comput. Simul. 163 (2019) 19.
+over all orders in which causes may become known. Effects are not negative and sum to Var(Y); for independent causes
+they are a_i^2 Var(X_i). Conditional variances of all 2^p sets come from p sweeps over a growing array, which also
+takes singular covariances. Causes that are correlated with no other are split off first, as blocks add. Sources: Owen
+& Prieur, SIAM/ASA J. Uncertainty Quantification 5 (2017) 986; Iooss & Prieur, Int. J. Uncertainty Quantification 9
+(2019) 493; blocks: Broto, Bachoc, Depecker & Martinez, Math. Comput. Simul. 163 (2019) 19.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import factorial
 
 import numpy as np
@@ -44,8 +45,8 @@ class Effects:
 def shapley(weights: Array, covariance: Array, groups: Sequence[Sequence[int]] | None = None, seed: int = 0) -> Effects:
     """Shapley effects on Y = weights . X of normal causes X with this covariance, (p,) and (p, p).
 
-    `groups`: causes that count as one player, as lists of places; by default each is a player. Up to 16 players that hang
-    together are exact; beyond, orders are sampled (by `seed`), with standard errors. Raises SpecificationError.
+    `groups`: causes that count as one player, as lists of places; by default each is a player. Up to 16 players that
+    hang together are exact; beyond, orders are sampled (by `seed`), with standard errors. Raises SpecificationError.
     """
     weights, covariance = np.asarray(weights, dtype=float), np.asarray(covariance, dtype=float)
     players = [[i] for i in range(len(weights))] if groups is None else [list(g) for g in groups]
@@ -115,18 +116,20 @@ def _joint(weights: Array, covariance: Array) -> Array:
 
 def _sampled(weights: Array, covariance: Array, players: Sequence[Sequence[int]], seed: int) -> tuple[Array, Array]:
     """Mean gains over quasi-random orders and their reverses, with the standard error between scrambled replicates."""
-    k = len(players)
+    k, widest = len(players), max(len(p) for p in players)
+    causes = np.array([[*p, *[p[-1]] * (widest - len(p))] for p in players])  # swept twice: known the second time
     joint = _joint(weights[None], covariance[None])[0]
     floor = _SINGULAR * np.diag(joint)
     means = np.zeros((_REPLICATES, k))
     for r, drawn in enumerate(orders(_ORDERS, k, _REPLICATES, seed)):
-        for order in drawn:
-            state, before = joint, joint[-1, -1]
-            for player in order:
-                for cause in players[player]:
-                    state = sweep(state, cause, floor[cause])
-                means[r, player] += (before - state[-1, -1]) / len(drawn)
-                before = state[-1, -1]
+        state, rows = np.repeat(joint[None], len(drawn), axis=0), np.arange(len(drawn))
+        for step in range(k):
+            before = state[:, -1, -1]
+            for cause in causes[drawn[:, step]].T:
+                column = np.where((state[rows, cause, cause] > floor[cause])[:, None], state[rows, :, cause], 0.0)
+                pivot = np.where(column.any(axis=1), state[rows, cause, cause], 1.0)
+                state = state - column[:, :, None] * (column / pivot[:, None])[:, None, :]
+            np.add.at(means[r], drawn[:, step], (before - state[:, -1, -1]) / len(drawn))
     return means.mean(axis=0), means.std(axis=0, ddof=1) / np.sqrt(_REPLICATES)
 
 
@@ -150,7 +153,7 @@ def _blocks(covariance: Array, players: Sequence[Sequence[int]]) -> list[list[in
 def _local(members: Sequence[Sequence[int]]) -> list[list[int]]:
     """Places within the block: the members' causes follow one another."""
     ends = np.cumsum([0, *(len(m) for m in members)])
-    return [list(range(a, b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [list(range(a, b)) for a, b in pairwise(ends)]
 
 
 def _check(weights: Array, covariance: Array, players: Sequence[Sequence[int]]) -> None:

@@ -39,6 +39,7 @@ def close_loop(
     start: Mapping[str, Any] | None = None,
     inputs: Mapping[str, Any] | None = None,
     previews: Mapping[str, Any] | None = None,
+    ahead: bool = True,
     noise: Mapping[str, Any] | None = None,
     laboratory: Mapping[str, Laboratory] | None = None,
     faults: Sequence[Fault | Stuck] = (),
@@ -59,7 +60,8 @@ def close_loop(
     with a condition when the condition is met. A step is due `controller.every` after the last, and when a phase
     begins.
 
-    `previews`: set points and known disturbances {name: number, Series or function of time}, told at every step.
+    `previews`: set points and known disturbances {name: number, Series or function of time}, told at every step; with
+    `ahead=False` as they are then, not as they will be.
     `noise`: {measurement: standard deviation}; `laboratory`: {measurement: Laboratory(every, delay)}, not measured on
     line; `faults` of sensors, and `Stuck` controls; `disturbances` of the plant; `actuators`: {control: Actuator(...)},
     else a control moves at once within its declared bounds; `delay`: from sample to command, the time to decide;
@@ -78,7 +80,7 @@ def close_loop(
     notes = Notes()
     journal = None if keep is None else Journal.opened(keep, _told(loop, controller, seed))
     try:
-        _run(loop, Deciding(controller, previews, journal), notes, progress)
+        _run(loop, Deciding(controller, previews, ahead, journal), notes, progress)
     except SolveError as error:
         message = str(error).splitlines()[0]
         log = written(loop.truth, loop.source, notes, loop.announced, loop.limits, message)
@@ -94,10 +96,11 @@ def _run(loop: Parts, deciding: Deciding, notes: Notes, progress: Progress | Non
     applied: dict[str, float] | None = {name: at(position.signal, 0.0) for name, position in positions.items()}
     while True:
         phase, began = truth.planned[moment.phase + moment.ended].name, moment.clock
-        action = deciding.decide(sample, phase, applied)
+        wanted = at_time(loop.wanted, began)
+        action = deciding.decide(sample, phase, applied, wanted)
         commanded = _commanded(loop, action, began)
         positions = _moved(loop, positions, commanded, began)
-        notes.decided(moment, phase, sample, action, commanded, at_time(loop.wanted, began), loop.by_hand(began))
+        notes.decided(moment, phase, sample, action, commanded, wanted, loop.by_hand(began))
         stop = min(began + deciding.every, loop.until)
         moment, stretches = advanced(truth, moment, stop, loop.around(positions, _ends(action, phase)))
         applied = _held(positions, began, moment.clock)
@@ -118,6 +121,7 @@ class Deciding:
 
     controller: Controller
     previews: Mapping[str, Any] | None
+    ahead: bool
     journal: Journal | None
     memory: Any = None
     step: int = 0
@@ -126,8 +130,11 @@ class Deciding:
     def every(self) -> float:
         return float(self.controller.every)
 
-    def decide(self, sample: Sample, phase: str, applied: Mapping[str, float] | None) -> Action:
-        """The action for a sample."""
+    def decide(
+        self, sample: Sample, phase: str, applied: Mapping[str, float] | None, wanted: Mapping[str, float]
+    ) -> Action:
+        """The action for a sample; `wanted`: what previews say of now."""
+        previews = self.previews if self.ahead else wanted
         past = () if self.journal is None else self.journal.actions
         if self.step < len(past):
             action = past[self.step]
@@ -135,10 +142,10 @@ class Deciding:
                 _check_same(action, sample, self.journal)
                 self.memory = self.controller.resume(self.journal.memory(self.step))
         elif self.step == 0:
-            self.memory = self.controller.start(sample, self.previews, applied=applied)
+            self.memory = self.controller.start(sample, previews, applied=applied)
             action = self.memory.action
         else:
-            action, self.memory = self.controller.step(self.memory, sample, self.previews, phase=phase, applied=applied)
+            action, self.memory = self.controller.step(self.memory, sample, previews, phase=phase, applied=applied)
         if self.journal is not None and self.step >= len(past):
             self.journal.keep(self.step, action, self.memory)
         self.step += 1

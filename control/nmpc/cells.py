@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -62,14 +62,17 @@ class Reading:
     spans: tuple[tuple[int, ...], ...]
 
 
-def cells_of(
-    wanted: Wanted,
-    assembled: Assembled,
-    horizon: Horizon,
-    before: Array,
-    targets: Sequence[Targets],
-    rates: Mapping[str, Array],
-) -> Cells:
+@dataclass(frozen=True, eq=False)
+class Added:
+    """Data that were added to a program when it had so many `columns`: `before` in the data, others as cells."""
+
+    before: Array
+    targets: Sequence[Targets]
+    rates: Mapping[str, Array]
+    columns: int
+
+
+def cells_of(wanted: Wanted, assembled: Assembled, horizon: Horizon, added: Added) -> Cells:
     """Where everything stands."""
     nlp, n = assembled.nlp, assembled.nlp.columns
     order = {name: i for i, name in enumerate(wanted.states)}
@@ -99,11 +102,11 @@ def cells_of(
         states=(at_states, which),
         clocks=(np.array([c for c, _ in clocks], dtype=int) - n, np.array([time for _, time in clocks])),
         parameters=_parameter_cells(assembled),
-        before=np.asarray(before, dtype=int) - n,
+        before=np.asarray(added.before, dtype=int),
         given=tuple(given),
         totals={name: np.unique(np.array(places, dtype=int)) - n for name, places in totals.items()},
-        targets=tuple(Targets(t.name, t.cells - n, t.begins, t.ends, t.as_measured) for t in targets),
-        rates={name: cells - n for name, cells in rates.items()},
+        targets=tuple(replace(target, cells=target.cells - added.columns) for target in added.targets),
+        rates={name: cells - added.columns for name, cells in added.rates.items()},
     )
 
 

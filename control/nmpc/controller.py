@@ -151,7 +151,13 @@ class NMPC:
         self.bank.prepare()
         return self
 
-    def start(self, sample: Sample, *, applied: Mapping[str, Any] | None = None) -> ControlMemory:
+    def start(
+        self,
+        sample: Sample,
+        previews: Mapping[str, Any] | None = None,
+        *,
+        applied: Mapping[str, Any] | None = None,
+    ) -> ControlMemory:
         """The memory after the first sample; `memory.action` is what to do. `applied`: inputs in force up to now
         (default: their guesses), from which the first move starts: bumpless. Raises SpecificationError for a bad
         sample."""
@@ -161,7 +167,10 @@ class NMPC:
         held = np.array([first[name] for name in self.manipulated])
         held = held if applied is None else values_of(self.plant, self.manipulated, applied, held)
         now = first_memory(self.wanted, self.sensing, sample, held, self.manipulated)
-        return self._decision(now, now.memory, began)[1]
+        memory = now.memory
+        if previews:
+            memory = replace(memory, given={**memory.given, **told(self.wanted, self.manipulated, previews, memory)})
+        return self._decision(now, memory, began)[1]
 
     def step(
         self,

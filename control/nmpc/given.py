@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from titer.control.nmpc.posing import Wanted
 from titer.flowsheets.flowsheet import Flowsheet, by_element
 from titer.flowsheets.operation import Decided
 from titer.flowsheets.signals import Signal, finite, signal
+from titer.flowsheets.symbols.measure import Measure
 from titer.numerics.dae import Array
 from titer.numerics.errors import SpecificationError, unknown
 
@@ -101,8 +104,15 @@ def told(
 
 
 def _trajectory(wanted: Wanted, name: str, value: Any, where: str) -> Signal:
-    end = sum(duration.upper for duration in wanted.table.durations)
-    found = signal(value, wanted.plant.measures[name], name, end)
+    end = float(sum(duration.upper for duration in wanted.table.durations))
+    read = _read_once if isinstance(value, FunctionType) else signal  # the same function comes at every sample
+    found = read(value, wanted.plant.measures[name], name, end)
     if not isinstance(found, Signal):
         raise SpecificationError(f"{where}: {name} needs a number, a Series or a function of time, got {value!r}.")
     return found
+
+
+@lru_cache(maxsize=64)
+def _read_once(function: FunctionType, measure: Measure, name: str, end: float) -> Any:
+    """A function of time as straight lines."""
+    return signal(function, measure, name, end)

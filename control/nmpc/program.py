@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from titer.control.nmpc.cells import Cells, Reading, cells_of, reading_of
+from titer.control.nmpc.cells import Added, Cells, Reading, cells_of, reading_of
 from titer.control.nmpc.disturbed import with_rates
 from titer.control.nmpc.merging import merged
 from titer.control.nmpc.moves import Handle, Sequences, with_moves
@@ -97,6 +97,7 @@ def program_of(
     if elastic and len(prices) == len(softs):
         return None
     spans, shares = _spans(assembled, nlp, weights)
+    bare = nlp.columns
     nlp, slacks = with_slacks(nlp, prices, spans, shares)
     sizes, first = np.concatenate([sizes, slacks.sizes]), np.concatenate([first, np.zeros(len(slacks.sizes))])
     assembled = replace(assembled, nlp=nlp)
@@ -112,7 +113,7 @@ def program_of(
         first=np.clip(first, lower, upper),
         lower=lower,
         upper=upper,
-        cells=cells_of(wanted, assembled, parts, before, targets, rates),
+        cells=cells_of(wanted, assembled, parts, Added(before - bare, targets, rates, bare)),
         reading=reading_of(assembled),
         moves={name: int(columns[0]) for name, (columns, at) in moves[0].items() if at[0] == 0.0},
         durations=_durations(assembled, parts),

@@ -52,6 +52,8 @@ def _support_vectors(estimator: Any) -> Lowered:
 
 @lowers("sklearn.GaussianProcessRegressor")
 def _gaussian_process(estimator: Any) -> Lowered:
+    if "X_train_" not in vars(estimator):  # scikit-learn lets it predict from its prior
+        raise refuse(estimator, "is not fitted", "Call its fit(X, y) before.")
     points = np.asarray(estimator.X_train_, dtype=float)
     n, d = points.shape
     kernel, own = _covariance(estimator.kernel_, d)

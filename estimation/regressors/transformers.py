@@ -85,7 +85,7 @@ def _elementwise(estimator: Any, function: Any, count: int) -> Lowered:
     if name not in ELEMENTARY or getattr(np, name, None) is not function:
         raise refuse(
             estimator,
-            f"calls {name or function!r}, which is no elementary function of NumPy",
+            f"calls {name or repr(function)}, which is no elementary function of NumPy",
             f"Use one of {', '.join('np.' + n for n in ELEMENTARY)}.",
         )
     return Lowered(Elementwise(count, name), np.zeros(0))

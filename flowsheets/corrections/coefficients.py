@@ -73,4 +73,9 @@ def is_corrected(unit: Unit) -> bool:
     return isinstance(unit.__dict__.get(HELD_IN), Coefficients)
 
 
-__all__ = ["HELD_IN", "Coefficients", "is_corrected", "key_of", "with_coefficients"]
+def is_coefficient(name: str) -> bool:
+    """Whether a name is that of a coefficient, which tables leave out unless it is asked for."""
+    return name.partition(".")[2].startswith(f"{HELD_IN}.")
+
+
+__all__ = ["HELD_IN", "Coefficients", "is_coefficient", "is_corrected", "key_of", "with_coefficients"]

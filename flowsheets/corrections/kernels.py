@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from titer.flowsheets.corrections.layers import Layer, stacked
+from titer.flowsheets.corrections.layers import Layer, stacked, written_once
 
 _TINY = 1e-24  # a squared distance that is nothing: it keeps the derivative of a root finite at the data
 
@@ -256,7 +256,7 @@ def _row(kernel: Kernel, count: int, x: Any, c: Any) -> tuple[Any, Any]:
     """k(x, x_i) of all points, and the coefficients behind those of points and kernel."""
     size = count * kernel.inputs
     points, own = c[:size].reshape(count, kernel.inputs), c[size : size + kernel.count]
-    return stacked([kernel(x, point, own) for point in points]), c[size + kernel.count :]
+    return written_once(stacked([kernel(x, point, own) for point in points])), c[size + kernel.count :]
 
 
 def _squared(x: Any, y: Any, lengths: Any) -> Any:

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from titer.flowsheets.symbols.arrays import symbol_array
 from titer.flowsheets.symbols.reading import ELEMENTARY
+from titer.flowsheets.symbols.symbol import Symbol, symbol_array
 from titer.numerics.errors import SpecificationError, unknown
 
 
@@ -154,7 +154,7 @@ class Chain(Layer):
     def __call__(self, x: Any, c: Any) -> Any:
         edges = accumulate((layer.count for layer in self.layers), initial=0)
         for layer, (begin, end) in zip(self.layers, pairwise(edges), strict=True):
-            x = layer(x, c[begin:end])
+            x = written_once(layer(x, c[begin:end]))
         return x
 
 
@@ -164,6 +164,14 @@ def chained(*layers: Layer) -> Layer:
     return flat[0] if len(flat) == 1 else Chain(layers[0].inputs, tuple(flat))
 
 
+def written_once(entries: Any) -> Any:
+    """Entries that many terms use: where expressions are trees, each becomes one that is written once."""
+    if entries.dtype != object:
+        return entries
+    shared = [Symbol(x.reading.once(x.value), x.measure, x.reading) if isinstance(x, Symbol) else x for x in entries]
+    return symbol_array(shared)
+
+
 def stacked(entries: Sequence[Any]) -> Any:
     """An array of numbers, or of symbols where there is one."""
     if all(isinstance(entry, int | float | np.number) for entry in entries):
@@ -171,4 +179,16 @@ def stacked(entries: Sequence[Any]) -> Any:
     return symbol_array(entries)
 
 
-__all__ = ["Affine", "Chain", "Chosen", "Elementwise", "Layer", "Logistic", "Monomials", "Scale", "chained", "stacked"]
+__all__ = [
+    "Affine",
+    "Chain",
+    "Chosen",
+    "Elementwise",
+    "Layer",
+    "Logistic",
+    "Monomials",
+    "Scale",
+    "chained",
+    "stacked",
+    "written_once",
+]

@@ -15,7 +15,7 @@ from titer.flowsheets.corrections.model import LoweredModel, rows_of
 from titer.flowsheets.corrections.reading import feature
 from titer.flowsheets.names import ArrayName, elements_of
 from titer.flowsheets.symbols.measure import Measure
-from titer.flowsheets.symbols.symbol import magnitude, symbol_array
+from titer.flowsheets.symbols.symbol import Symbol, magnitude, symbol_array
 from titer.numerics.errors import SpecificationError, unknown
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class LearnedTerm:
             if name not in known:
                 raise SpecificationError(f"the correction of {self.on}: {unknown('feature', name, known)}")
         measures = [plant.measure_of_time if n == "time" else plant.measures[n] for n in self.features]
-        units = self.units or [measure.label or "1" for measure in measures]
+        units = self.units or [measure.label for measure in measures]
         for name, unit, measure in zip(self.features, units, measures, strict=True):
             if not Measure.of(unit).compatible(measure):
                 raise SpecificationError(
@@ -153,9 +153,10 @@ class LearnedTerm:
         return replace(self, units=tuple(units))
 
     def _point(self, v: Any) -> Any:
-        """The features as an array of numbers in their units."""
+        """The features as an array of numbers in their units; where none were given, as a plant declares them."""
         found = [feature(v, name, self.on) for name in self.features]
-        return symbol_array([magnitude(x, unit) for x, unit in zip(found, self.units, strict=True)])
+        units = self.units or [x.measure if isinstance(x, Symbol) else "1" for x in found]
+        return symbol_array([magnitude(x, unit) for x, unit in zip(found, units, strict=True)])
 
     def _own(self, v: Any, ending: str, given: Array) -> Any:
         key = f"{self.key}{ending}"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import casadi as ca
 import numpy as np
 
+from titer.flowsheets.corrections.coefficients import is_coefficient
 from titer.flowsheets.diagnosis.examined import Examined, listed
 from titer.flowsheets.diagnosis.findings import Finding, Severity
 from titer.flowsheets.diagnosis.placed import names_read
@@ -29,7 +30,7 @@ def too_small_to_notice(examined: Examined) -> Iterator[Finding]:
     if decided:
         text = f"{listed(decided)}: decided, but without noticeable effect on any rate along the simulated start"
         yield Finding(Severity.NOTE, decided[0], text, "Its guess may stand where it cannot act.")
-    others = [name for name in silent if name not in examined.free_names]
+    others = [name for name in silent if name not in examined.free_names and not is_coefficient(name)]
     if others:
         text = f"{listed(others)}: without noticeable effect on any rate along the simulated start"
         yield Finding(Severity.NOTE, others[0], text)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import casadi as ca
 
+from titer.flowsheets.corrections.coefficients import is_coefficient
 from titer.flowsheets.declarations import Conserved, Control, Inlet, Parameter
 from titer.flowsheets.diagnosis.alone import Alone, raw
 from titer.flowsheets.diagnosis.examined import Examined, listed
@@ -66,7 +67,7 @@ def names_without_influence(examined: Examined) -> Iterator[Finding]:
         yield from _unused_streams(one, examined)
         for scalar in one.unit.scalars.values():
             name = str(scalar.name)
-            if name in free or name in acting:
+            if name in free or name in acting or is_coefficient(name):
                 continue
             if scalar.kind == Control.kind and name in _controls_seen(examined):
                 text = f"{name} influences nothing: no rate and no equation depends on it in any phase"

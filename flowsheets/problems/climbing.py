@@ -67,13 +67,17 @@ def climb(
     if stopped is not None:
         return ascent.reached(stopped, RELAXATION)
     outcome = ascent.solve("NLP", w, RELAXATION)
-    if _worth_another_try(outcome, engine.solver) and not ascent.late():
+    if engine.shot is not None and outcome.status.ok:
+        return ascent.reached(outcome, RELAXATION)
+    if engine.shot is None and _worth_another_try(outcome, engine.solver) and not ascent.late():
         outcome = ascent.solve("NLP, adaptive barrier", w, RELAXATION, Manner.FAR)
     reached = ascent.reached(outcome, RELAXATION)
     if outcome.status in (Status.TIME, Status.INTERRUPTED, Status.DIVERGED):
         return reached
     if not outcome.status.ok and ascent.late():
         return ascent.reached(outcome, RELAXATION)
+    if engine.shot is not None:  # there are no domains to widen
+        return ascent.reached(_rescued(ascent, outcome, outcome.status, w, wishes), RELAXATION)
     if reached.binding or not outcome.status.ok:
         # A domain is no limit: an element that a depletion crosses undershoots, and its bound then holds the decisions.
         wider = ascent.again(reached, WIDER)

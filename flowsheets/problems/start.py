@@ -99,13 +99,13 @@ def start(
     given = _per_run(start_from, len(problem.runs))
     nominal = nominal_runs(problem, terms, given, ladder)
     assembled = assemble(problem, terms, nominal.runs)
-    ladder.climbed("transcription", f"{assembled.nlp.columns} variables, {assembled.nlp.rows} equations and limits")
-    ladder.climbed("method", told(terms[0]))
+    size = f"{assembled.nlp.columns} variables, {assembled.nlp.rows} equations and limits"
+    ladder.climbed("transcription", f"{size}; {told(terms[0])}")
     sizes = column_sizes(assembled, nominal.runs)
     if not assembled.shot:
         assembled = replace(assembled, nlp=replace(assembled.nlp, room=room(assembled, nominal.runs, sizes)))
     engine = Engine(assembled.nlp, solver)
-    ladder.climbed("derivatives", f"{type(solver).__name__}, {_decisions(engine)}")
+    ladder.climbed("derivatives", _deciding(engine))
     first = filled(assembled, nominal.runs, guessed(problem, given[0]))
     scaling = engine.scaling(first, sizes)
     ladder.climbed("scaling", f"sizes from {sizes.min(initial=1.0):.1e} to {sizes.max(initial=1.0):.1e}")
@@ -147,11 +147,11 @@ def _stages(assembled: Assembled, nominal: Nominal) -> tuple[Stage, ...]:
     return () if nominal.parameters is None else parameter_stages(assembled, nominal.parameters)
 
 
-def _decisions(engine: Engine) -> str:
-    """How many columns the solver decides, and how it learns of curvature."""
+def _deciding(engine: Engine) -> str:
+    """Who decides how much."""
     if engine.shot is None:
-        return f"{engine.nlp.columns} variables"
-    return f"{len(engine.shot.march.free)} decisions, states follow; quasi-Newton"
+        return type(engine.solver).__name__
+    return f"SLSQP for {len(engine.shot.march.free)} decisions, from which all states follow"
 
 
 def _per_run(start_from: Solution | Sequence[Solution] | None, runs: int) -> list[Solution | None]:

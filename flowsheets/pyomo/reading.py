@@ -66,6 +66,15 @@ def _without_unit(value: Any, measure: Measure) -> Any:
     return value / unit_of(measure) if measure.names else value
 
 
+def _written_once(value: Any) -> Any:
+    """A value as a named expression, which a file holds once however many terms use it."""
+    if isinstance(value, int | float):
+        return value
+    named = pyo.Expression(expr=value)
+    named.construct()
+    return named
+
+
 # Inverse hyperbolic functions are spelled out, because CasADi's reader of .nl files lacks them.
 _PYOMO_OWN: dict[str, Callable[[Any], Any]] = {
     "expm1": lambda x: pyo.exp(x) - 1.0,
@@ -83,6 +92,7 @@ PYOMO = Reading(
     literal=_with_unit,
     attach=_with_unit,
     strip=_without_unit,
+    once=_written_once,
 )
 
 __all__ = ["DIMENSIONLESS", "PYOMO", "converted", "plain", "raw", "unit_of"]

@@ -22,6 +22,7 @@ from titer.flowsheets.reporting.markup import (
 from titer.flowsheets.reporting.page_of_operation import decisions_of, recipe_of
 from titer.flowsheets.reporting.page_of_run import (
     certificate_of,
+    corrections_of,
     explanation_of,
     limits_of,
     objective_of,
@@ -80,6 +81,7 @@ def _sections(facts: Facts, pictures: Sequence[Picture]) -> dict[str, str]:
         "Explanation": _each(runs, explanation_of),
         "Recipe": _each(runs, recipe_of),
         "Decisions and inputs": _each(runs, decisions_of),
+        "Learned corrections": _each(runs, corrections_of),
         "Pictures": "".join(_figure(picture) for picture in pictures),
     }
     for title, section in facts["sections"].items():

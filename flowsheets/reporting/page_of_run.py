@@ -150,6 +150,19 @@ def certificate_of(run: Facts) -> str:
     )
 
 
+def corrections_of(run: Facts) -> str:
+    """What was learned from data: where it acts along this run, how large, and how much of it the data cover."""
+    rows = [
+        [code(c["on"]), c["acts"], Html(", ".join(code(name) for name in c["features"])), c["model"]]
+        + [number(c[key], 4) for key in ("lowest", "highest", "band", "farthest", "share_within")]
+        for c in run["corrections"]
+    ]
+    columns = ["of", "acts as", "predicted from", "by", "lowest", "highest", "widest band", "farthest", "share within"]
+    valid = [paragraph(Html(f"{code(c['on'])}: {escape(c['domain'])}."), "quiet") for c in run["corrections"]]
+    note = "Widest band: four standard deviations of the prediction. Farthest: from the data, 1 at their edge."
+    return table("", columns, rows) + "".join(valid) + paragraph(note, "quiet") if rows else ""
+
+
 def explanation_of(run: Facts) -> str:
     """Why it ended as it did: what holds an optimum, what is in the way of one."""
     said = run["explanation"]

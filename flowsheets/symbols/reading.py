@@ -28,6 +28,7 @@ class Reading:
     values that carry a unit themselves: `literal` turns a bare number that is added to or compared with a
     quantity into a raw value, `attach` gives a dimensionless raw value a unit, `strip` takes the unit off.
     `pattern` tells which of some expressions read which variables, where raw values know what they are made of.
+    `once` turns a value that is used many times into one that is written once, where expressions are trees.
     `call(name, function, arguments)` evaluates a CasADi function on the raw values of each input, column by column.
     """
 
@@ -38,6 +39,7 @@ class Reading:
     literal: Callable[[float, Measure], Any] = lambda number, measure: number
     attach: Callable[[Any, Measure], Any] = lambda value, measure: value
     strip: Callable[[Any, Measure], Any] = lambda value, measure: value
+    once: Callable[[Any], Any] = lambda value: value
     pattern: Callable[[Sequence[Any], Sequence[Any]], np.ndarray] | None = None
     call: Callable[[str, ca.Function, Sequence[Sequence[Any]]], list[list[Any]]] | None = None
 

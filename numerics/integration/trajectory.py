@@ -12,6 +12,7 @@ import numpy as np
 
 from titer.numerics.dae import Array, Dae
 from titer.numerics.errors import SolveError
+from titer.numerics.integration.buffered import called
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +95,7 @@ def _last(function: ca.Function) -> ca.Function:
 def along(function: ca.Function, part: Part, p: Array) -> list[Array]:
     """Values of a function(t, x, z, u, p) at all points."""
     n = len(part.time)
-    values = _mapped(function, n)(part.time[None, :], *part[1:], np.repeat(p[:, None], n, axis=1))
-    return [np.array(v) for v in (values if isinstance(values, tuple) else (values,))]
+    return called(_mapped(function, n), [part.time[None, :], *part[1:], np.repeat(p[:, None], n, axis=1)])
 
 
 @lru_cache(maxsize=64)

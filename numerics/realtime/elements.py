@@ -86,14 +86,15 @@ def _moving(piece: Piece, determined: Array, order: Array, elements: Elements) -
 class Solved:
     """Elements solved at a point: what a step inside them follows from, and what it costs.
 
-    `follow` (count, equations, O) is K, `inverse` that of J_D, columns and rows in the order of L, S; `step` is c;
-    `rows` the Jacobian of the rows that are no equations, `jacobian` of all rows.
+    `jacobian` is that of all rows, `follow` (count, equations, O) is K, `inverse` that of J_D, in the order of L, S;
+    `inside` (count, L, O and S): how what is substituted follows what stays; `step` is c.
     """
 
     elements: Elements
     jacobian: Array
     inverse: Array
     follow: Array
+    inside: Array
     step: Array = field(default_factory=lambda: np.zeros(0))
     hessian: Array | None = None
 
@@ -108,7 +109,9 @@ class Solved:
         determined = np.concatenate([equations[:, :, : e.inner], equations[:, :, e.inner + e.outer :]], axis=2)
         inverse = np.linalg.inv(determined)
         follow = -(inverse @ equations[:, :, e.inner : e.inner + e.outer])
-        return Solved(e, jacobian, inverse, follow)
+        inside = np.zeros((e.count, e.inner, e.outer + e.shared))
+        inside[:, :, : e.outer] = follow[:, : e.inner]
+        return Solved(e, jacobian, inverse, follow, inside)
 
     def move(self, rows: Array) -> None:
         """Take other residuals (flat rows): the step that follows when nothing else moves."""
@@ -122,10 +125,3 @@ class Solved:
         own = entries[e.hessian_at]
         hessian[:, e.hessian_to] = np.concatenate([own, own], axis=1)
         self.hessian = hessian.reshape(e.count, e.arguments, e.arguments)
-
-    @property
-    def inside(self) -> Array:
-        """(count, L, O and S): how what is substituted follows what stays."""
-        e = self.elements
-        none = np.zeros((e.count, e.inner, e.shared))
-        return np.concatenate([self.follow[:, : e.inner], none], axis=2)

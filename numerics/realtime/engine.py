@@ -8,14 +8,14 @@ quadratic program. `solve` repeats it; `prepare` and `feedback` are its two halv
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from titer.numerics.errors import SpecificationError
 from titer.numerics.nlp import Array, Nlp
-from titer.numerics.optimality import residuals_of
+from titer.numerics.optimality import Residuals, residuals_of
 from titer.numerics.program import Scaling
 from titer.numerics.realtime.bounded import is_tracking
 from titer.numerics.realtime.functions import Functions
@@ -93,9 +93,10 @@ class SqpEngine:
                 answer = self._form.solve(step, self._form.prepare(step), self._limits(x, low, high))
                 iterations += 1
                 d = self._subproblem.whole(step, answer.d)
-                known, bound = multipliers_of(self._subproblem, step, answer, d)
                 before, size = size, float(np.abs(d).max(initial=0.0))
                 careful = size > _LARGE and size > _CONTRACTS * before
+                if self._subproblem.exact or careful or size <= self.solver.tolerance:
+                    known, bound = multipliers_of(self._subproblem, step, answer, d)
                 x = np.clip(x + (self._share(step, d, data, known) if careful else 1.0) * d, low, high)
                 if size <= self.solver.tolerance:
                     status = Status.SOLVED
@@ -142,11 +143,12 @@ class SqpEngine:
             step = self._subproblem.moved(prepared.step, point)
             answer = self._form.solve(step, prepared.parts, self._limits(prepared.x, low, high))
             d = self._subproblem.whole(step, answer.d)
-            known, bound = multipliers_of(self._subproblem, step, answer, d)
+            if self._subproblem.exact:
+                known, bound = multipliers_of(self._subproblem, step, answer, d)
             x = np.clip(prepared.x + d, low, high)
         except (UnsolvedError, np.linalg.LinAlgError, FloatingPointError) as error:
             status, message = _failure(error)
-        return self._judged(_Reached(status, message, x, known, bound, 1), data, low, high, began, converged=False)
+        return self._stepped(_Reached(status, message, x, known, bound, 1), data, began)
 
     def step(
         self,
@@ -203,19 +205,30 @@ class SqpEngine:
             share *= 0.5
         return 1.0
 
-    def _judged(
-        self, reached: _Reached, data: Array, low: Array, high: Array, began: float, converged: bool = True
-    ) -> Outcome:
-        s, scaling = self._subproblem, self.scaling
-        rows = np.zeros(self.nlp.rows) if reached.rows is None else reached.rows
+    def _judged(self, reached: _Reached, data: Array, low: Array, high: Array, began: float) -> Outcome:
+        """What came out, its optimality recomputed from the problem's own functions."""
+        s, status = self._subproblem, reached.status
+        rows = np.zeros(s.rows) if reached.rows is None else reached.rows
         point, slope = s.lagrangian(reached.x, data, rows, reached.columns)
-        limits = s.row_limits
-        residuals = residuals_of(slope, (point.rows, *limits, rows), (reached.x, low, high, reached.columns))
-        status = reached.status
-        if status is Status.SOLVED and not (residuals.hold(_TOLERANCE) if converged else np.isfinite(point.rows).all()):
+        residuals = residuals_of(slope, (point.rows, *s.row_limits, rows), (reached.x, low, high, reached.columns))
+        if status is Status.SOLVED and not residuals.hold(_TOLERANCE):
             status = Status.FAILED if np.isfinite(residuals).all() else Status.INVALID_NUMBER
+        return self._outcome(replace(reached, status=status), point, residuals, began)
+
+    def _stepped(self, reached: _Reached, data: Array, began: float) -> Outcome:
+        """What one step gave; how optimal it is nobody asks."""
+        point = self._subproblem.point(reached.x, data)
+        violation = float(self._subproblem.missed(point).max(initial=0.0))
+        status = reached.status
+        if status is Status.SOLVED and not np.isfinite(violation + point.objective):
+            status = Status.INVALID_NUMBER
+        return self._outcome(replace(reached, status=status), point, Residuals(np.nan, violation, np.nan), began)
+
+    def _outcome(self, reached: _Reached, point: Point, residuals: Residuals, began: float) -> Outcome:
+        scaling = self.scaling
+        rows = np.zeros(self._subproblem.rows) if reached.rows is None else reached.rows
         return Outcome(
-            status=status,
+            status=reached.status,
             w=reached.x * scaling.columns,
             row_multipliers=rows * scaling.rows / scaling.objective,
             bound_multipliers=reached.columns / scaling.columns / scaling.objective,

@@ -16,12 +16,13 @@ from titer.numerics.realtime.subproblem import Step, Subproblem
 def multipliers_of(subproblem: Subproblem, step: Step, answer: Answer, whole: Array) -> tuple[Array, Array]:
     """Multipliers of all rows (batch order) and columns, scaled; `whole`: the step of all columns."""
     s, structure = subproblem, subproblem.structure
-    rows, columns = np.zeros(s.nlp.rows), np.zeros(s.nlp.columns)
+    rows, columns = np.zeros(s.rows), np.zeros(len(whole))
     kept, inside = len(s.rows_kept), len(s.limited_inside)
     rows[s.rows_kept] = answer.rows[:kept]
     rows[s.rows_loose] = answer.rows[kept + inside :]
     columns[s.limited_inside] = answer.rows[kept : kept + inside]
     columns[structure.kept] = answer.bounds
+    equations = answer.equations()
     padded = np.concatenate([whole, np.zeros(len(s.nlp.data))])
     for each in step.solved:
         group = each.elements
@@ -33,7 +34,7 @@ def multipliers_of(subproblem: Subproblem, step: Step, answer: Answer, whole: Ar
             left = left + (each.hessian[:, inner] @ padded[group.cells][:, :, None])[:, :, 0]
         rest = rows[at[:, group.equations :], None]
         left = left + (each.jacobian[:, group.equations :, inner].transpose(0, 2, 1) @ rest)[:, :, 0]
-        shared = answer.equations[s.number[group.cells[:, group.inner + group.outer :]] - s.free]
+        shared = equations[s.number[group.cells[:, group.inner + group.outer :]] - s.free]
         nu = np.concatenate([-left, shared], axis=1)
         rows[at[:, : group.equations]] = (each.inverse.transpose(0, 2, 1) @ nu[:, :, None])[:, :, 0]
     return rows, columns

@@ -7,21 +7,26 @@ judged from the numbers. Curvature that is not positive is made so on the free c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import casadi as ca
 import numpy as np
-from scipy.linalg.blas import dtrsm
+from scipy.linalg import eigh, ldl
 from scipy.sparse import csc_matrix
 
 from titer.numerics.nlp import Array
 from titer.numerics.realtime.functions import Compiled
-from titer.numerics.realtime.sparsity import Pattern
+from titer.numerics.realtime.sparsity import Pattern, product, times
 from titer.numerics.realtime.subproblem import Step, Subproblem
 
 _CONDENSED = 100  # free columns up to which condensing is faster
 _FEASIBLE = 1e-6  # of a program's rows and bounds, scaled
 _STATIONARY = 1e-6  # of its slope, relative
+_DECOMPOSED = 60  # columns up to which LAPACK decomposes a matrix on one thread
+_NEAR = 48  # rows nearest to their limits, with which a program is tried first
+_CLIPPED = 1e-6  # of the largest eigenvalue: the smallest after clipping
 _LITTLE = 1e-9  # of the largest curvature: added to all
 _FLAT = 1e-5  # of the largest curvature: given to columns without any
 
@@ -41,7 +46,7 @@ class Answer:
     """A solved program: the step of the columns that stay, multipliers of E's rows, of G's, and of the bounds."""
 
     d: Array
-    equations: Array
+    equations: Callable[[], Array]  # seldom wanted, and not free
     rows: Array
     bounds: Array
 
@@ -74,14 +79,42 @@ class Conic:
 
 @dataclass(frozen=True, eq=False)
 class Condensation:
-    """A step by its free columns: d = Z d_free + z, curvature and rows of the dense program."""
+    """A step by its free columns: d = Z d_free + W e; curvature, rows and their sizes of the dense program."""
 
-    triangle: Array
     Z: Array
+    W: Array
     curvature: Array
     rows: Array
-    P: csc_matrix
-    G: csc_matrix
+    sizes: Array
+
+
+class _Program(NamedTuple):
+    """A dense program."""
+
+    curvature: Array
+    slope: Array
+    rows: Array
+    low: Array
+    high: Array
+    lower: Array
+    upper: Array
+
+    def of(self, rows: Array) -> _Program:
+        """The program with some of its rows."""
+        return self._replace(rows=self.rows[rows], low=self.low[rows], high=self.high[rows])
+
+    @property
+    def arguments(self) -> tuple[Array, ...]:
+        return self.curvature.ravel(), self.slope, self.rows.ravel(order="F"), *self[3:]
+
+    def missed(self, x: Array, on_rows: Array, on_bounds: Array) -> float:
+        """By how much a solution misses the limits; 0 where it is one, little where it only misses optimality."""
+        missed = max(_outside(times(self.rows, x), self.low, self.high), _outside(x, self.lower, self.upper))
+        if not missed <= _FEASIBLE:
+            return missed
+        left = times(self.curvature, x) + self.slope + times(self.rows.T, on_rows) + on_bounds
+        size = np.abs(self.slope).max(initial=0.0) + np.abs(self.curvature).max(initial=0.0)
+        return 0.0 if np.abs(left).max(initial=0.0) <= _STATIONARY * size else _FEASIBLE
 
 
 class Condensed:
@@ -89,70 +122,76 @@ class Condensed:
 
     def __init__(self, subproblem: Subproblem):
         s = self.subproblem = subproblem
-        count, dependent = s.free, s.count - s.free
-        own = s.E.columns >= count
-        self._triangle = (s.E.rows + (s.E.columns - count) * dependent)[own]
-        self._others = (s.E.rows + s.E.columns * dependent)[~own]
-        self._own = own
+        count = s.free
         limited = np.isfinite(s.nlp.lower) | np.isfinite(s.nlp.upper)
         self._limited = count + np.flatnonzero(limited[s.structure.kept[count:]])
+        self._curved = np.unique(s.P.rows)
+        self._path = []
+        for k, chosen in s.structure.order:
+            cells = s.structure.groups[k].cells[chosen]
+            outer = slice(s.structure.groups[k].inner, s.structure.groups[k].inner + s.structure.groups[k].outer)
+            self._path.append((k, chosen, s.number[cells[:, outer]], s.number[cells[:, outer.stop :]]))
+        self._P, self._G = (csc_matrix((np.zeros(p.count), p.rows, p.starts), shape=p.shape) for p in (s.P, s.G))
         rows = s.G.shape[0] + len(self._limited)
-        shape = ca.Sparsity.dense(count, count), ca.Sparsity.dense(rows, count)
-        self._first = Conic("daqp", *shape)
+        self._shape = ca.Sparsity.dense(count, count), ca.Sparsity.dense(rows, count)
+        self._first = Conic("daqp", *self._shape)
+        few = ca.Sparsity.dense(_NEAR, count)
+        self._near = Conic("daqp", self._shape[0], few) if rows > 2 * _NEAR else None
         self._second: Conic | None = None
-        self._shape = shape
 
     def prepare(self, step: Step) -> Condensation:
         """Everything that the values of a step do not change."""
-        s = self.subproblem
-        count, dependent = s.free, s.count - s.free
-        triangle, others = np.zeros(dependent * dependent), np.zeros(dependent * count)
-        triangle[self._triangle] = step.E[self._own]
-        others[self._others] = -step.E[~self._own]
-        triangle = triangle.reshape((dependent, dependent), order="F")
-        Z = np.zeros((s.count, count))
-        Z[:count] = np.eye(count)
-        if dependent and count:
-            Z[count:] = dtrsm(1.0, triangle, others.reshape((dependent, count), order="F"), lower=1, diag=1)
-        P, G = _matrix(s.P, step.P), _matrix(s.G, step.G)
-        curvature = _convex(Z.T @ (P @ Z), s.exact)
-        return Condensation(triangle, Z, curvature, np.concatenate([G @ Z, Z[self._limited]]), P, G)
+        s, count = self.subproblem, self.subproblem.free
+        both = np.zeros((s.count + 1, s.count))  # the last row is what data follow: nothing
+        np.fill_diagonal(both, 1.0)
+        for k, chosen, outer, shared in self._path:
+            group = step.solved[k].elements
+            both[shared] += step.solved[k].follow[chosen, group.inner :] @ both[outer]
+        Z, W = np.ascontiguousarray(both[:-1, :count]), both[count:-1, count:]
+        self._P.data[:], self._G.data[:] = step.P, step.G
+        curvature = _convex(product(Z[self._curved].T, (self._P @ Z)[self._curved]), s.exact)
+        rows = np.concatenate([self._G @ Z, Z[self._limited]])
+        return Condensation(Z, W, curvature, rows, np.sqrt(np.einsum("ij,ij->i", rows, rows)) + 1e-12)
 
     def solve(self, step: Step, parts: Condensation, bounds: Bounds) -> Answer:
         """Solve for the values of a step. Raises UnsolvedError."""
         s, count = self.subproblem, self.subproblem.free
-        z = np.zeros(s.count)
-        if s.count > count:
-            z[count:] = dtrsm(1.0, parts.triangle, step.e[:, None], lower=1, diag=1)[:, 0]
-        slope = parts.Z.T @ (step.q + parts.P @ z)
-        at = np.concatenate([step.g + parts.G @ z, z[self._limited]])
+        z = np.concatenate([np.zeros(count), times(parts.W, step.e)])
+        slope = times(parts.Z.T, step.q + s.P.times(step.P, z))
+        at = np.concatenate([step.g + s.G.times(step.G, z), z[self._limited]])
         low = np.concatenate([bounds.low, bounds.lower[self._limited]]) - at
         high = np.concatenate([bounds.high, bounds.upper[self._limited]]) - at
         free, rows, own = self._solved(parts, slope, low, high, bounds.lower[:count], bounds.upper[:count])
-        d = parts.Z @ free + z
+        d = times(parts.Z, free) + z
         on_rows, multipliers = rows[: s.G.shape[0]], np.zeros(s.count)
         multipliers[:count] = own
         multipliers[self._limited] = rows[s.G.shape[0] :]
-        equations = np.zeros(s.count - count)
-        if s.count > count:
-            left = (step.q + parts.P @ d + parts.G.T @ on_rows + multipliers)[count:]
-            equations = dtrsm(1.0, parts.triangle, -left[:, None], lower=1, diag=1, trans_a=1)[:, 0]
+
+        def equations() -> Array:
+            left = step.q + s.P.times(step.P, d) + s.G.pulled(step.G, on_rows) + multipliers
+            return -times(parts.W.T, left[count:])
+
         return Answer(d, equations, on_rows, multipliers)
 
     def _solved(
         self, parts: Condensation, slope: Array, low: Array, high: Array, lower: Array, upper: Array
     ) -> tuple[Array, Array, Array]:
-        arguments = parts.curvature.ravel(), slope, parts.rows.ravel(order="F"), low, high, lower, upper
         if (low > high + _FEASIBLE).any() or (lower > upper + _FEASIBLE).any():
             raise UnsolvedError(infeasible=True)
+        program = _Program(parts.curvature, slope, parts.rows, low, high, lower, upper)
+        if self._near is not None:
+            room = np.minimum(np.maximum(high, 0.0), np.maximum(-low, 0.0)) / parts.sizes
+            near = np.sort(np.argpartition(room, _NEAR)[:_NEAR])
+            x, few, on_bounds = self._near(*program.of(near).arguments)
+            on_rows = np.zeros(len(low))
+            on_rows[near] = few
+            if program.missed(x, on_rows, on_bounds) == 0.0:
+                return x, on_rows, on_bounds
         missed = np.inf
         for solver in (lambda: self._first, self._interior):
-            x, on_rows, on_bounds = solver()(*arguments)
-            left = parts.curvature @ x + slope + parts.rows.T @ on_rows + on_bounds
-            at = parts.rows @ x
-            missed = max(_missed(at, low, high), _missed(x, lower, upper))
-            size = np.abs(slope).max(initial=0.0) + np.abs(parts.curvature).max(initial=0.0)
-            if missed <= _FEASIBLE and np.abs(left).max(initial=0.0) <= _STATIONARY * size:
+            x, on_rows, on_bounds = solver()(*program.arguments)
+            missed = program.missed(x, on_rows, on_bounds)
+            if missed == 0.0:
                 return x, on_rows, on_bounds
         raise UnsolvedError(infeasible=not missed <= _FEASIBLE)
 
@@ -178,24 +217,24 @@ class Sparse:
         self._P = Pattern(P_rows, P_columns, source, (s.count, s.count))
         self._solver = Conic("piqp", _sparsity(self._P), _sparsity(self._all))
 
-    def prepare(self, step: Step) -> tuple[Array, Array, Array]:
-        """Entries of the curvature (a little added to its diagonal), of all rows, and of the curvature as it is."""
-        little = _LITTLE * np.abs(step.P).max(initial=1.0)
-        curvature = self._P.entries(np.concatenate([step.P, np.full(self.subproblem.count, little)]))
-        return curvature, self._all.entries(np.concatenate([step.E, step.G])), step.P
+    def prepare(self, step: Step) -> tuple[Array, Array, float]:
+        """Entries of the curvature (a little added to its diagonal) in sizes of the largest, of all rows; this size."""
+        size = float(np.abs(step.P).max(initial=0.0)) or 1.0
+        curvature = self._P.entries(np.concatenate([step.P / size, np.full(self.subproblem.count, _LITTLE)]))
+        return curvature, self._all.entries(np.concatenate([step.E, step.G])), size
 
-    def solve(self, step: Step, parts: tuple[Array, Array, Array], bounds: Bounds) -> Answer:
+    def solve(self, step: Step, parts: tuple[Array, Array, float], bounds: Bounds) -> Answer:
         """Solve for the values of a step. Raises UnsolvedError."""
-        curvature, entries, _ = parts
+        curvature, entries, size = parts
         count = len(step.e)
         low = np.concatenate([step.e, bounds.low - step.g])
         high = np.concatenate([step.e, bounds.high - step.g])
-        d, on_rows, on_bounds = self._solver(curvature, step.q, entries, low, high, bounds.lower, bounds.upper)
-        at = _matrix(self._all, entries) @ d
-        missed = max(_missed(at, low, high), _missed(d, bounds.lower, bounds.upper))
+        d, on_rows, on_bounds = self._solver(curvature, step.q / size, entries, low, high, bounds.lower, bounds.upper)
+        at = self._all.times(entries, d)
+        missed = max(_outside(at, low, high), _outside(d, bounds.lower, bounds.upper))
         if not missed <= _FEASIBLE:
             raise UnsolvedError(infeasible=True)
-        return Answer(d, on_rows[:count], on_rows[count:], on_bounds)
+        return Answer(d, lambda: size * on_rows[:count], size * on_rows[count:], size * on_bounds)
 
 
 def form_of(subproblem: Subproblem) -> Condensed | Sparse:
@@ -211,20 +250,39 @@ def _convex(curvature: Array, exact: bool) -> Array:
         try:
             np.linalg.cholesky(curvature + _LITTLE * largest * np.eye(len(curvature)))
         except np.linalg.LinAlgError:
-            values, vectors = np.linalg.eigh(curvature)
-            curvature = (vectors * np.maximum(values, 0.0)) @ vectors.T
+            curvature = _clipped(curvature)
     diagonal = curvature.diagonal()
     return curvature + np.diag(np.where(diagonal < _LITTLE * largest, _FLAT, _LITTLE) * largest)
 
 
-def _missed(value: Array, lower: Array, upper: Array) -> float:
+def _clipped(curvature: Array) -> Array:
+    """A symmetric matrix without its negative curvature: of its eigenvalues, or where it is large of its factors'.
+
+    Factors P L D L' P' with the blocks of D clipped: Cheng & Higham, SIAM J. Matrix Anal. Appl. 19 (1998) 1097. They
+    need no threads, which a decomposition of more than some sixty columns would wake.
+    """
+    if len(curvature) <= _DECOMPOSED:
+        values, vectors = eigh(curvature, driver="evd", check_finite=False)
+    else:
+        left, blocks, _ = ldl(curvature, check_finite=False)
+        values, turned = _of_blocks(blocks)
+        vectors = product(left, turned)
+    return product(vectors * np.maximum(values, _CLIPPED * np.abs(values).max()), vectors.T)
+
+
+def _of_blocks(blocks: Array) -> tuple[Array, Array]:
+    """Eigenvalues and eigenvectors of a matrix with blocks of one or two on its diagonal."""
+    values, vectors = blocks.diagonal().copy(), np.eye(len(blocks))
+    for k in np.flatnonzero(blocks.diagonal(1)):
+        pair = slice(k, k + 2)
+        values[pair], vectors[pair, pair] = np.linalg.eigh(blocks[pair, pair])
+    return values, vectors
+
+
+def _outside(value: Array, lower: Array, upper: Array) -> float:
     if not np.isfinite(value).all():
         return float("inf")
     return float(max((lower - value).max(initial=0.0), (value - upper).max(initial=0.0)))
-
-
-def _matrix(pattern: Pattern, entries: Array) -> csc_matrix:
-    return csc_matrix((entries, pattern.rows, pattern.starts), shape=pattern.shape, copy=False)
 
 
 def _sparsity(pattern: Pattern) -> ca.Sparsity:

@@ -6,6 +6,8 @@ import numpy as np
 
 from titer.numerics.nlp import Array
 
+_ONE_THREAD = 250_000  # multiplications up to which OpenBLAS does not wake its threads
+
 
 class Pattern:
     """A matrix of a shape whose entry (rows[k], columns[k]) gains the raw number source[k]; sorted by columns."""
@@ -30,6 +32,28 @@ class Pattern:
         if self._alone:
             return raw[self._source]
         return np.bincount(self._inverse, raw[self._source], minlength=self.count)
+
+    def times(self, entries: Array, vector: Array) -> Array:
+        """The matrix times a vector."""
+        return np.bincount(self.rows, entries * vector[self.columns], minlength=self.shape[0])
+
+    def pulled(self, entries: Array, vector: Array) -> Array:
+        """The transposed matrix times a vector."""
+        return np.bincount(self.columns, entries * vector[self.rows], minlength=self.shape[1])
+
+
+def times(matrix: Array, vector: Array) -> Array:
+    """A dense matrix times a vector, without BLAS: its threads cost more to wake than such a product takes."""
+    return np.einsum("ij,j->i", matrix, vector)
+
+
+def product(left: Array, right: Array) -> Array:
+    """A dense product in pieces that BLAS leaves to one thread."""
+    inner = max(1, _ONE_THREAD // max(1, left.shape[0] * right.shape[1]))
+    total = left[:, :inner] @ right[:inner]
+    for k in range(inner, left.shape[1], inner):
+        total += left[:, k : k + inner] @ right[k : k + inner]
+    return total
 
 
 def block_places(rows: Array, columns: Array, mask: Array, first: int) -> tuple[Array, Array, Array]:

@@ -22,6 +22,7 @@ class Structure:
     """`number` (columns,): the new number of each column, -1 inside elements; `kept` its inverse.
 
     The first `free` of `kept` are free. `loose`: the batches that are no elements, with where their numbers begin.
+    `order`: (group, elements of it) one after another, such that each only reads what stands before.
     """
 
     groups: tuple[Elements, ...]
@@ -29,6 +30,7 @@ class Structure:
     number: Array
     kept: Array
     free: int
+    order: tuple[tuple[int, Array], ...]
 
 
 def structure_of(nlp: Nlp, pieces: Sequence[Piece], exact: bool) -> Structure:
@@ -103,13 +105,19 @@ def _numbered(nlp: Nlp, groups: tuple[Elements, ...], loose: tuple[tuple[Piece, 
             reads.append(read[read < n])
             shared.append(cells[group.inner + group.outer :])
     level = _levels(owner, reads, nlp)
-    order = [shared[e] for e in np.argsort(level, kind="stable")]
-    dependent = np.concatenate([np.zeros(0, int), *order]).astype(int)
+    sorted_shared = [shared[e] for e in np.argsort(level, kind="stable")]
+    dependent = np.concatenate([np.zeros(0, int), *sorted_shared]).astype(int)
     free = np.flatnonzero(~inside & (owner < 0))
     kept = np.concatenate([free, dependent])
     number = np.full(n, -1)
     number[kept] = np.arange(len(kept))
-    return Structure(groups, loose, number, kept, len(free))
+    group_of = np.repeat(np.arange(len(groups)), [group.count for group in groups])
+    first = offsets([group.count for group in groups])
+    order = []
+    for rank in range(level.max(initial=-1) + 1):
+        for k in np.unique(group_of[level == rank]):
+            order.append((int(k), np.flatnonzero((level == rank) & (group_of == k)) - first[k]))
+    return Structure(groups, loose, number, kept, len(free), tuple(order))
 
 
 def _levels(owner: Array, reads: Sequence[Array], nlp: Nlp) -> Array:

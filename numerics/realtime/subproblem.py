@@ -50,7 +50,7 @@ class Subproblem:
         self.nlp, self.scaling, self.functions, self.exact = nlp, scaling, functions, exact
         self.structure = structure_of(nlp, functions.pieces, exact)
         structure = self.structure
-        self.count, self.free = len(structure.kept), structure.free
+        self.count, self.free, self.rows = len(structure.kept), structure.free, nlp.rows
         self.number = np.concatenate([structure.number, np.full(len(nlp.data), -1)])
         self._sizes = np.concatenate([scaling.columns, np.ones(len(nlp.data))])
         lower, upper = nlp.row_bounds() if nlp.rows_order is None else replace(nlp, rows_order=None).row_bounds()
@@ -203,7 +203,7 @@ class Subproblem:
         entries = jacobian * self._jacobian_scale
         solved = tuple(Solved.at(group, entries) for group in self.structure.groups)
         if self.exact:
-            known = np.zeros(self.nlp.rows) if multipliers is None else multipliers
+            known = np.zeros(self.rows) if multipliers is None else multipliers
             (curvature,) = self.functions.curvature(x, data, known)
         else:
             (curvature,) = self.functions.bending(x, data)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from titer.control import Action
-from titer.estimation import Sample
-from titer.flowsheets import Control, Equations, Flowsheet, Parameter, Phase, Recipe, State, Unit, magnitude, quantity, simulate
+from titer.control import NMPC, Action
+from titer.estimation import ExtendedKalman, Sample
+from titer.flowsheets import Control, Equations, Flowsheet, Parameter, Phase, Recipe, State, Unit, magnitude, quantity
 
 
 class Tank(Unit):
@@ -65,3 +65,48 @@ cstrs = Flowsheet(cstr, time="h")
 
 def lasting(duration: Any, name: str = "run") -> Recipe:
     return Recipe(Phase(name, duration=duration))
+
+
+class Plant:
+    """A plant that is really there: states after an interval under held inputs, by a step of its own accuracy."""
+
+    def __init__(self, plant: Flowsheet, recipe: Recipe, every: float, manipulated: tuple[str, ...], **inputs: Any):
+        names = [name for name, scalar in plant.scalars.items() if scalar.kind == State.kind]
+        sensors = ExtendedKalman(noise=dict.fromkeys(names, 1.0), robust=None)
+        self.model = sensors.model(plant, recipe, every, manipulated, inputs, accuracy=1e-9)
+        self.names = self.model.entries.states
+
+    def start(self) -> dict[str, float]:
+        return dict(zip(self.names, self.model.start.tolist(), strict=False))
+
+    def after(self, states: Mapping[str, float], values: Mapping[str, float], t0: float, t1: float) -> dict[str, float]:
+        s = np.array([states[name] for name in self.names])
+        return dict(zip(self.names, self.model.predict(s, self.model.applied(values), t0, t1).tolist(), strict=True))
+
+
+def looped(
+    controller: NMPC,
+    plant: Plant,
+    steps: int,
+    states: Mapping[str, float] | None = None,
+    memory: Any = None,
+    measured: Callable[[int, dict[str, float]], dict[str, float]] = lambda k, x: x,
+    previews: Callable[[int], Mapping[str, Any] | None] = lambda k: None,
+    handled: Callable[[int, Any], Any] = lambda k, memory: memory,
+) -> tuple[list[Action], list[dict[str, float]], Any]:
+    """Actions, states at their times, and the memory after so many steps, or at the end of the recipe."""
+    x = dict(states or plant.start())
+    if memory is None:
+        memory = controller.start(Sample(0.0, measured(0, x)))
+    actions, seen = [memory.action], [x]
+    for k in range(1, steps):
+        action = memory.action
+        if action.stop and action.ends is None:
+            break
+        until = action.ends if action.ends is not None else action.time + controller.every
+        x = plant.after(x, action.values, action.time, until)
+        memory = handled(k, memory)
+        action, memory = controller.step(memory, Sample(until, measured(k, x)), previews(k))
+        actions.append(action)
+        seen.append(x)
+    return actions, seen, memory

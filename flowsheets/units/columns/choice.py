@@ -33,26 +33,34 @@ def chosen(who: str, number: float, smoothed: bool) -> Method:
 
 def check(who: str, number: float, method: Method) -> None:
     """Warn where a method is too coarse for a Peclet number, with the error that comes of it."""
+    doubt = coarseness(who, number, method)
+    if doubt is not None:
+        warnings.warn(doubt, stacklevel=4)
+
+
+def coarseness(who: str, number: float, method: Method) -> str | None:
+    """What comes of a method that is too coarse for a Peclet number; None where it is not."""
     coarse = number / method.intervals
     if coarse <= _SHARPEST:
-        return
+        return None
     if isinstance(method, FiniteVolumes):
         error = f"fronts stay monotone, but even linear ones leave {blurred(number, method.cells):.2g} times as broad"
         mend = f"Check whether D_ax is meant, or give method=FiniteVolumes({2 * method.cells})"
     else:
         error = "fronts that sharpen themselves overshoot by more than 1 %"
         mend = "Give more elements, or method=FiniteVolumes(...), which does not oscillate"
-    warnings.warn(
-        f"{who}: {method!r} is coarse for a Peclet number of {number:.4g} ({coarse:.3g} an interval): "
-        f"{error}.\n  {mend}.",
-        stacklevel=4,
-    )
+    grid = f"{method!r} is coarse for a Peclet number of {number:.4g} ({coarse:.3g} an interval)"
+    return f"{who}: {grid}: {error}.\n  {mend}."
 
 
 def blurred(number: float, cells: int) -> float:
-    """How much broader a linear front leaves finite volumes of order 3: a fit to fronts 1.5 to 6 cells wide."""
+    """How much broader a linear front leaves finite volumes of order 3, by its deviation.
+
+    Limiting adds to the variance some cells^2 that hardly depend on how many cells there are: a fit within 8 % to Peclet
+    numbers of 500 to 14 000 and fronts 1.5 to 12 cells wide.
+    """
     width = cells * math.sqrt(2.0 / number)
-    return math.sqrt(1.0 + (4.1 / width) ** 1.76)
+    return math.sqrt(1.0 + 1.18 * number**0.28 / width**2)
 
 
 def peclet(transport: Transport, L: float, CV: float, flow: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -24,7 +24,7 @@ from titer.flowsheets.symbols.vectors import apart
 from titer.flowsheets.unit import Part, Unit
 from titer.flowsheets.units.columns.bed import Bed
 from titer.flowsheets.units.columns.binding import Binding, Linear, Numbers
-from titer.flowsheets.units.columns.choice import check, chosen, peclet
+from titer.flowsheets.units.columns.choice import check, chosen, coarseness, peclet
 from titer.flowsheets.units.columns.contact import Contact
 from titer.flowsheets.units.columns.direction import either_way
 from titer.flowsheets.units.columns.packing import Packing, packing
@@ -195,6 +195,17 @@ class Column(Unit):
             )
         return found
 
+    def doubts(self, value: Callable[[str], Any]) -> list[str]:
+        """No flow at all; and without beads, which smooth fronts, a method too coarse for the Peclet number."""
+        largest = float(abs(value(f"{self.outlet}.flow")).max())
+        if largest == 0.0:
+            return [f"nothing flows through {self.name}; a column at rest is idle: Phase(..., idle=[{self.name}])"]
+        if self._carrier.pores:
+            return []
+        assert self.method is not None  # it was chosen
+        doubt = coarseness(self.name, self.peclet(largest), self.method)
+        return [] if doubt is None else [doubt]
+
     def _flow(self, v: Any, bulk: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Rates by flow and dispersion, and what leaves: by component."""
         eps, per = self._carrier.porosity(v.transport), f"1/{self.time}"
@@ -235,6 +246,13 @@ def _check(who: str, cls: type[Column], changes: Mapping[str, Any]) -> None:
     )
     if not isinstance(transport, Transport):
         raise DeclarationError(f"{who}: transport is a part such as LumpedRate() or GeneralRate(), got {transport!r}.")
+    for key in transport.porosities:
+        porosity = float(getattr(Numbers(transport), key))
+        if not 0.0 < porosity < 1.0:
+            raise DeclarationError(
+                f"{who}: transport.{key} = {porosity:g} lies outside its bounds: a porosity is a share of a volume, "
+                "between 0 and 1."
+            )
     if not isinstance(binding, Binding):
         raise DeclarationError(f"{who}: binding is a part such as Linear(bound=(...,)), got {binding!r}.")
     for key in (*binding.bound, *binding.needs()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from titer.flowsheets.declarations import Declaration, Parameter, Port
 from titer.flowsheets.symbols.vectors import times
@@ -18,6 +18,7 @@ class Transport(Part):
 
     pores = 0  # points of a bead
     beads = BeadSizes()
+    porosities: ClassVar[tuple[str, ...]] = ()  # parameters that are shares of a volume
 
     def derived(self) -> Mapping[str, Declaration | Port]:
         return {"D_ax": Parameter("m^2/s", 1e-7, lower=0.0, doc="axial dispersion")}
@@ -54,6 +55,8 @@ class LumpedRate(Transport):
     porosity; D_ax axial dispersion [m^2/s]; u velocity of the liquid. Source: Guiochon et al. (2006).
     """
 
+    porosities = ("eps_t",)
+
     eps_t = Parameter("1", 0.8, lower=1e-6, upper=1.0 - 1e-6, doc="total porosity")
 
     def porosity(self, w: Any) -> Any:
@@ -88,6 +91,7 @@ class LumpedRateWithPores(Transport):
     r_p = Parameter("um", 45.0, lower=1e-3, doc="radius of a bead")
 
     pores = 1
+    porosities = ("eps_c", "eps_p")
 
     def derived(self) -> Mapping[str, Declaration | Port]:
         found = dict(super().derived()) if self.dispersion is None else {}
