@@ -1,1 +1,1 @@
-"""What drives quality, and how sure are we? To come: risk, sensitivity of attributes, prediction, monitoring."""
+"""What drives quality, and how sure are we? Process networks, monitoring. To come: networks of plants."""

@@ -214,7 +214,7 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.0, 3.6), layout="constrained")
-    axes = figure.subplots(1, len(MODELS), sharey=True)
+    axes = figure.subplots(1, len(MODELS), sharex=True, sharey=True)
     looks = {"SpectralElements": "o-", "DiscontinuousGalerkin": "s--", "FiniteVolumes": "^:"}
     for ax, model in zip(axes, MODELS, strict=True):
         for method, look in looks.items():

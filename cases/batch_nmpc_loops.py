@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from titer.cases.batch_reactor_economics import Economics
-from titer.control import NMPC, PID, Failing, Laboratory, Loop, OpenLoop, Soft, Uniform, optimize, sample
+from titer.control import (
+    NMPC,
+    PID,
+    Converged,
+    Failing,
+    Laboratory,
+    Log,
+    Loop,
+    OpenLoop,
+    Scenarios,
+    Soft,
+    Study,
+    Uniform,
+    close_loop,
+    monte_carlo,
+    optimize,
+    sample,
+)
 from titer.estimation import Drift, ExtendedKalman
 from titer.flowsheets import AtEnd, Flowsheet, Free, Path, Phase, PiecewiseConstant, Recipe
 from titer.flowsheets.units import BatchReactor
-from titer.numerics import Grid, Solution
+from titer.numerics import Fatrop, Grid, Ipopt, Solution
 
 EVERY, OFTEN = 150.0, 30.0  # s between samples of the NMPC, and of the PI controller
 SHORTEST, LONGEST, GUESS = 1200.0, 3300.0, 2475.0  # s, of the batch
@@ -22,6 +38,7 @@ REWORK = 300.0e3  # EUR per mol/L of C above its limit: 500 EUR for each kg to b
 HOT = 100.0  # EUR per K and second above the temperature limit, in the controller's eyes
 OFF = 0.3  # relative: how far the frequency factors may be off
 FOULED = 0.1  # relative: how far heat transfer may be off, which no estimator is told of
+LEFT = 0.08  # relative: how far the robust controller thinks that its estimates of both rates may be off
 NOISE = {"T": 0.15, "c_B": 0.01, "c_C": 0.002}  # K and mol/L: deviations of the thermometer and of the laboratory
 LABORATORY = Laboratory(every=450.0, delay=300.0)
 FAILS = 0.05  # probability of a failed solve, and of a measurement that is not there
@@ -39,7 +56,7 @@ conditions: dict[str, Any] = {
 }
 
 
-def planned(truth: Flowsheet = plant) -> Solution:
+def plan_of(truth: Flowsheet) -> Solution:
     """The best batch of a plant that is known perfectly: jacket temperatures and stop time."""
     return optimize(
         truth, recipe, free={reactor.T_j: PiecewiseConstant(17)}, maximize=margin, subject_to=[hottest, impurity],
@@ -68,6 +85,7 @@ def nmpc(scenarios: Any = None) -> NMPC:
         scenarios=scenarios,
         robust_horizon=None if scenarios is None else 1,
         estimator=estimator(),
+        method=Converged(ladder=(Ipopt(), Fatrop())),
     )
 
 
@@ -81,14 +99,15 @@ def estimator() -> ExtendedKalman:
     )
 
 
-def tree() -> list[dict[str, float]]:
-    """What is left open by the estimates: both rates faster or slower, by activation energies (R T ln f at 338 K)."""
-    by = plant.values["reactor.R"] * 338.0
-    shifts = {1.0: 0.0, 1.12: -by * np.log(1.12), 0.88: -by * np.log(0.88)}
-    return [
-        {reactor.E_1: plant.values[reactor.E_1] + e, reactor.E_2: plant.values[reactor.E_2] + e}
-        for e in shifts.values()
-    ]
+def unknown() -> Scenarios:
+    """What estimates leave open: both rates faster, by activation energies (R T ln f at 338 K), and heat transfer to
+    both sides. A slower reaction misses no limit."""
+    by = plant.values[reactor.R] * 338.0 * np.log(1.0 + LEFT)
+    fast = {n: plant.values[n] - by for n in (reactor.E_1, reactor.E_2)}
+    heat = plant.values[reactor.UA_V]
+    return Scenarios(
+        [{}, *(fast | {reactor.UA_V: heat * (1.0 + s * FOULED)} for s in (1.0, -1.0))], weights=(0.5, 0.25, 0.25)
+    )
 
 
 def pi(plan: Solution) -> PID:
@@ -97,22 +116,31 @@ def pi(plan: Solution) -> PID:
     constant = plant.values[reactor.rhoCp] / plant.values[reactor.UA_V]
     loop = Loop(
         reactor.T, reactor.T_j, lambda t: float(np.interp(t, wanted.index, wanted.to_numpy())),
-        gain=constant / 45.0, integral=constant, rate=FASTEST, start=float(plan[reactor.T_j].iloc[0]),
+        gain=constant / 45.0, integral=constant, weight=0.3, rate=FASTEST, start=float(plan[reactor.T_j].iloc[0]),
     )  # fmt: skip
     return PID(plant, recipe, [loop], OFTEN, durations=dict(plan.duration))
 
 
-def controllers(plan: Solution) -> Mapping[str, Any]:
-    """The four ways, with what fails in them."""
-    nominal, robust = nmpc(), nmpc(tree())
-    return {
+def controllers(plan: Solution, robust: bool = True) -> dict[str, Any]:
+    """The ways to carry the batch out, with what fails in them; their programs are built."""
+    ways = {
         "open loop": OpenLoop(plan),
         "PI": Failing(pi(plan), nan=FAILS),
-        "NMPC": failing(nominal.build()),
-        "robust NMPC": failing(robust.build()),
+        "NMPC": failing(nmpc().build()),
     }
+    return ways | ({"robust NMPC": failing(nmpc(unknown()).build())} if robust else {})
 
 
 def failing(controller: NMPC) -> Failing:
     """A controller one in twenty of whose solves, and of whose measurements, fails."""
     return Failing(controller, solver=FAILS, nan=FAILS, unable=controller.disabled())
+
+
+def batch(truth: Flowsheet, controller: Any, seed: int = 0) -> Log:
+    """One batch of a plant."""
+    return close_loop(truth, controller, seed=seed, **conditions)
+
+
+def many(ways: dict[str, Any], cases: list[dict[str, float]], **how: Any) -> Study:
+    """Every way on every plant, judged by the truth."""
+    return monte_carlo(plant, ways, cases, maximize=margin, subject_to=[hottest, impurity], **how, **conditions)

@@ -11,6 +11,7 @@ CATALOG = {
     "abc": "titer.cases.abc",
     "batch_elution": "titer.cases.batch_elution",
     "batch_kinetics": "titer.cases.batch_kinetics",
+    "batch_nmpc": "titer.cases.batch_nmpc",
     "batch_reactor": "titer.cases.batch_reactor",
     "capture_loading": "titer.cases.capture_loading",
     "cho_fedbatch": "titer.cases.cho_fedbatch",
@@ -29,6 +30,7 @@ CATALOG = {
     "reactor_pareto": "titer.cases.reactor_pareto",
     "robust_feeding": "titer.cases.robust_feeding",
     "semibatch_safety": "titer.cases.semibatch_safety",
+    "semibatch_safety_nmpc": "titer.cases.semibatch_safety_nmpc",
     "soft_sensor": "titer.cases.soft_sensor",
     "temperature_benchmark": "titer.cases.temperature_benchmark",
 }

@@ -49,7 +49,7 @@ def cstr_nmpc(progress: Progress, *, quick: bool = False) -> Outcome:
         progress(f"{name}: {told(log, wanted, hold)}")
     logs["PI"], loops = best_pi(recipe, wanted, quick)
     progress(f"PI: {told(logs['PI'], wanted, hold)}")
-    failing = Failing(steering, solver=0.05, nan=0.05, seed=3, unable=steering.disabled())
+    failing = Failing(steering, solver=0.05, nan=0.05, seed=3)
     logs["NMPC, noise and failures"] = close_loop(truth, failing, seed=3, previews=wanted, noise=NOISE)
     progress(f"with noise and failures: {told(logs['NMPC, noise and failures'], wanted, hold)}")
     return Outcome(

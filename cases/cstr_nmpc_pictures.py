@@ -10,7 +10,7 @@ from titer.cases.drawing import limit, panels
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LOOKS = {
+LOOKS: dict[str, dict[str, Any]] = {
     "PI": {"linestyle": ":", "color": "0.25", "linewidth": 1.5},
     "NMPC without disturbances": {"linestyle": "--", "color": "0.5", "linewidth": 1.3},
     "NMPC": {"linestyle": "-", "color": "black", "linewidth": 1.5},

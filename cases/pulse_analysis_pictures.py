@@ -74,7 +74,7 @@ def draw_plates(
     ax.plot(*curve, color="0.5", linestyle="--", label="theory, whole peaks")
     for role, face in (("fitted", "black"), ("predicted", "white")):
         chosen = [v for v in seen if (v in fitted) == (role == "fitted")]
-        look = {"color": "black", "markerfacecolor": face, "linestyle": "none"}
+        look: dict[str, Any] = {"color": "black", "markerfacecolor": face, "linestyle": "none"}
         ax.plot(chosen, [height / seen[v].plates for v in chosen], marker="o", **look, label=f"pulse, {role}")
         ax.plot(chosen, [height / made[v].plates for v in chosen], marker="x", color="black", linestyle="none")
     ax.plot([], [], "kx", label="model, read off alike")

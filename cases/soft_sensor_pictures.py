@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MINUTES = 1.0 / 60.0
-LOOKS = {
+LOOKS: dict[str, dict[str, Any]] = {
     "simulation": {"linestyle": ":", "color": "0.3"},
     "Kalman filter": {"linestyle": "--", "color": "0.3"},
     "moving horizon": {"linestyle": "-.", "color": "black"},

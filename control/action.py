@@ -60,7 +60,8 @@ class Plan:
         """A column for each name, over the recipe's time."""
         import pandas as pd
 
-        return pd.DataFrame(self.values.T, index=pd.Index(self.times, dtype=float), columns=list(self.names))
+        index = pd.Index(self.times, dtype=float, name="time")
+        return pd.DataFrame(self.values.T, index=index, columns=list(self.names))
 
 
 @dataclass(frozen=True, eq=False)

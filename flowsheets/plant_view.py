@@ -42,6 +42,8 @@ def known_view(plant: Flowsheet, streams: Streams, values: Mapping[str, Symbol],
         kind, reason = (RestingView, _AT_REST) if idle else (View, _CORRECTING)
         entries[unit.name] = unit_view(unit, values, reason, kind)
 
+    traced: dict[tuple[str, ...], Mapping[str, Any]] = {}  # by the expressions whose corrections wait for it
+
     def ahead(name: str, on: str, before: tuple[str, ...] = ()) -> Any:
         """A named expression that is defined only after `on`, which it does not depend on."""
         unit = plant.unit(name.split(".", 1)[0])
@@ -49,15 +51,17 @@ def known_view(plant: Flowsheet, streams: Streams, values: Mapping[str, Symbol],
             why = _AT_REST if unit in streams.idle else f"it is known only after {on}: take what lies upstream of it."
             raise SpecificationError(f"feature {name}: {why}")
         pending = (*before, on)
-        again = KnownView(entries, values, lambda name, on: ahead(name, on, pending))
-        own = {key.split(".", 1)[1]: s for key, s in values.items() if key.split(".", 1)[0] == unit.name}
-        correct = corrector(plant, again)
+        if pending not in traced:
+            again = KnownView(entries, values, lambda name, on: ahead(name, on, pending))
+            own = {key.split(".", 1)[1]: s for key, s in values.items() if key.split(".", 1)[0] == unit.name}
+            correct = corrector(plant, again)
 
-        def unless_pending(key: str, value: Any) -> Any:
-            return value if key in pending or correct is None else correct(key, value)
+            def unless_pending(key: str, value: Any) -> Any:
+                return value if key in pending or correct is None else correct(key, value)
 
-        clock = quantity(magnitude(time, unit.time), unit.time)
-        return trace(unit, own, clock, unless_pending).expression[name.split(".", 1)[1]]
+            clock = quantity(magnitude(time, unit.time), unit.time)
+            traced[pending] = trace(unit, own, clock, unless_pending).expression
+        return traced[pending][name.split(".", 1)[1]]
 
     return KnownView(entries, values, ahead)
 

@@ -1,34 +1,40 @@
-"""How is a smooth problem of few decisions solved when each evaluation is dear? By sequential quadratic programming.
+"""How is a smooth problem of few decisions solved when each evaluation is dear? By quadratic programs in a small box.
 
-SLSQP of SciPy: damped BFGS, a least-squares subproblem, an l1 merit function; gradients are asked for only at points
-that were accepted. Multipliers and residuals are computed here, from what holds at the end, whatever it says of itself.
-Source: Kraft, DFVLR-FB 88-28 (1988); Nocedal & Wright, Numerical Optimization (2006), ch. 18.
+In each iteration the limits are linearized and the objective is a parabola with a damped BFGS matrix; where linearized
+limits contradict each other, slacks pay for it (S l1 QP). The step stays in a box that grows and shrinks with how well
+the model predicted, so that no step leads where nothing is known. Derivatives are asked for only at accepted points.
+Multipliers and residuals are computed from what holds at the end.
+Source: Fletcher, Practical Methods of Optimization (1987), ch. 14; Conn, Gould & Toint, Trust-Region Methods (2000).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import NamedTuple
 
+import casadi as ca
 import numpy as np
 
 from titer.numerics.nlp import Array
 from titer.numerics.optimality import Residuals, residuals_of
 
-_ACTIVE = 1e-6  # scaled distance from which a limit counts as reached
-_ROUNDS = 4  # of restarts with a fresh matrix, while the conditions do not hold well enough
-_FIRST = 0.1  # longest first step against the gradient, scaled: before curvature is known a step of 1 leads anywhere
-_PENALTY = 1e3  # by how much worse a point counts at which nothing could be computed
+_ACTIVE = 1e-3  # scaled distance from which a limit may have a multiplier: their product is a residual
+_FIRST, _LONGEST, _SHORTEST = 0.2, 10.0, 1e-7  # halves of the box, scaled
+_NOISE = 1e-10  # of the merit: smaller differences say nothing
+_WORTH = 1e-5  # residual above which a stalled search begins anew
+_REFUSALS = 12  # steps in a row that may be refused
+_CHEAPEST, _DEAREST = 1.0, 1e5  # of a slack
+_MISSED = 1e-9  # scaled, by which a limit may be missed
 
 
 class End(Enum):
     """Why it ended; the value says it."""
 
-    FOUND = "no further descent"
-    INCOMPATIBLE = "the linearized limits contradict each other"
+    FOUND = "the optimality conditions hold"
+    STALLED = "no further descent"
     ITERATIONS = "the iteration limit was reached"
     TIME = "the time limit was reached"
     INTERRUPTED = "interrupted by the user"
@@ -50,6 +56,10 @@ class Task:
     seconds: float
     iterations: int
 
+    def missed(self, rows: Array) -> Array:
+        """By how much each row is outside its limits, rounding left aside."""
+        return np.maximum(np.maximum(self.rows_lower - rows, rows - self.rows_upper) - _MISSED, 0.0)
+
 
 @dataclass(frozen=True, eq=False)
 class Descent:
@@ -65,119 +75,183 @@ class Descent:
 
 def descend(task: Task, x: Array) -> Descent:
     """Solve from a point, put inside its bounds. Time limits and Ctrl-C leave the last accepted iterate."""
+    began = time.perf_counter()
     x = np.clip(x, task.lower, task.upper)
+    here: _Here | None = None
+    k = 0
     try:
-        f, rows = task.values(x)
+        here = _looked(task, x, *task.values(x))
+        if here is None:
+            return _nowhere(task, End.NOT_FINITE, x, 0)
+        search = _Search(task, np.eye(len(x)))
+        for k in range(task.iterations):
+            if max(here.residuals) <= task.enough:
+                return here.ended(End.FOUND, k)
+            if time.perf_counter() - began > task.seconds:
+                return here.ended(End.TIME, k)
+            there = search.step(here) or search.anew(here)
+            if there is None:
+                return here.ended(End.STALLED, k)
+            here = there
     except KeyboardInterrupt:
-        return _ended(task, End.INTERRUPTED, x, 0)
-    if not (np.isfinite(f) and np.isfinite(rows).all()):
-        return _ended(task, End.NOT_FINITE, x, 0)
-    watched = _Watched(task, x, f, rows)
-    before = np.inf
-    for k in range(_ROUNDS):
-        end = _round(task, watched, 1.0 if k else _FIRST)
-        if end in (End.TIME, End.INTERRUPTED):
-            return _ended(task, end, watched.x, watched.count)
-        found = _ended(task, end, watched.x, watched.count)
-        worst = max(found.residuals)
-        if worst <= task.enough or worst > 0.5 * before or watched.count >= task.iterations:
-            return found
-        before = worst
-    return found
+        return _nowhere(task, End.INTERRUPTED, x, 0) if here is None else here.ended(End.INTERRUPTED, k)
+    return here.ended(End.ITERATIONS, task.iterations)
 
 
-class _LateError(Exception):
-    """The time is up."""
+@dataclass(frozen=True, eq=False)
+class _Here:
+    """An accepted point with its derivatives, multipliers and residuals."""
 
-
-@dataclass
-class _Watched:
-    """The last accepted iterate, and values for the solver: of what is not finite, bad ones."""
-
-    task: Task
     x: Array
     f: float
     rows: Array
-    count: int = 0
-    began: float = field(default_factory=time.perf_counter)
+    gradient: Array
+    jacobian: Array
+    of_rows: Array
+    of_bounds: Array
+    residuals: Residuals
 
-    def values(self, x: Array) -> tuple[float, Array]:
-        if time.perf_counter() - self.began > self.task.seconds:
-            raise _LateError
-        f, rows = self.task.values(x)
-        if np.isfinite(f) and np.isfinite(rows).all():
-            return f, rows
-        return self.f + _PENALTY * (1.0 + abs(self.f)), self.rows
-
-    def accept(self, x: Array) -> None:
-        f, rows = self.task.values(x)
-        if np.isfinite(f) and np.isfinite(rows).all():
-            self.x, self.f, self.rows = np.array(x), f, rows
-        self.count += 1
+    def ended(self, end: End, iterations: int) -> Descent:
+        return Descent(end, self.x, self.of_rows, self.of_bounds, self.residuals, iterations)
 
 
-def _round(task: Task, watched: _Watched, factor: float) -> End:
-    """One run of SLSQP from the last accepted iterate; `factor` of the objective, and so of the first step."""
-    from scipy.optimize import minimize
+class _Model(NamedTuple):
+    """The solution of a quadratic program: step, multipliers of the rows, what slacks it needs, predicted change."""
 
-    try:
-        result = minimize(
-            lambda x: factor * watched.values(x)[0],
-            watched.x,
-            jac=lambda x: factor * task.slopes(x)[0],
-            bounds=list(zip(task.lower, task.upper, strict=True)),
-            constraints=_constraints(task, watched),
-            method="SLSQP",
-            callback=watched.accept,
-            options={"ftol": factor * 1e-2 * task.enough**1.5, "maxiter": max(task.iterations - watched.count, 1)},
+    step: Array
+    of_rows: Array
+    slack: float
+    change: float
+
+
+class _Search:
+    """The matrix, the box and the price of slacks, as they have become."""
+
+    def __init__(self, task: Task, matrix: Array):
+        self.task, self.matrix, self.fresh = task, matrix, True
+        self.box, self.price = _FIRST, 10.0
+        self._programs: dict[tuple[int, int], ca.Function] = {}
+
+    def step(self, here: _Here) -> _Here | None:
+        """The next accepted point, from the box that allows one; None where none does."""
+        task = self.task
+        for _ in range(_REFUSALS):
+            model = self._model(here, here.rows)
+            if model is None:
+                self.box *= 0.25
+                continue
+            most = np.abs(model.of_rows).max(initial=0.0)
+            if model.slack > 0.0 and most > 0.99 * self.price and self.price < _DEAREST:
+                self.price *= 10.0  # slacks were the cheaper way
+                continue
+            self.price = float(np.clip(max(2.0 * most, 0.3 * self.price), _CHEAPEST, _DEAREST))
+            predicted = self.price * (task.missed(here.rows).sum() - model.slack) - model.change
+            size = float(np.abs(model.step).max())
+            merit = here.f + self.price * task.missed(here.rows).sum()
+            noise = _NOISE * max(1.0, abs(merit))
+            if predicted <= 1e-4 * noise:
+                return None
+            for d in self._tried(here, model):
+                x = np.clip(here.x + d, task.lower, task.upper)
+                f, rows = task.values(x)
+                gained = merit - f - self.price * task.missed(rows).sum()
+                ratio = (gained + noise) / (predicted + noise)
+                if np.isfinite(ratio) and ratio > 1e-3:
+                    return self._accepted(here, (x, f, rows), model.of_rows, ratio, size)
+            self.box = max(0.3 * min(size, self.box), _SHORTEST)
+        return None
+
+    def anew(self, here: _Here) -> _Here | None:
+        """The next accepted point with what was learned forgotten, which may have been wrong; None where none is."""
+        if self.fresh or max(here.residuals) <= _WORTH:
+            return None
+        self.matrix, self.fresh, self.box, self.price = np.eye(len(here.x)), True, 1e-2 * _FIRST, 10.0
+        return self.step(here)
+
+    def _tried(self, here: _Here, model: _Model):  # type: ignore[no-untyped-def]
+        """The step, and where it fails the step that is corrected for the bend of the limits."""
+        yield model.step
+        _, rows = self.task.values(np.clip(here.x + model.step, self.task.lower, self.task.upper))
+        if np.isfinite(rows).all() and self.task.missed(rows).sum() > 0.0:
+            corrected = self._model(here, rows - here.jacobian @ model.step)
+            if corrected is not None:
+                yield corrected.step
+
+    def _accepted(
+        self, here: _Here, point: tuple[Array, float, Array], of_rows: Array, ratio: float, size: float
+    ) -> _Here | None:
+        there = _looked(self.task, *point)
+        if there is None:
+            return None
+        if ratio > 0.75 and size > 0.9 * self.box:
+            self.box = min(2.0 * self.box, _LONGEST)
+        elif ratio < 0.25:
+            self.box = 0.5 * min(size, self.box)
+        self._learn(here, there, of_rows)
+        return there
+
+    def _learn(self, here: _Here, there: _Here, of_rows: Array) -> None:
+        """Powell's damped BFGS on the Lagrangian, with the multipliers of the quadratic program."""
+        s = there.x - here.x
+        y = there.gradient - here.gradient + (there.jacobian - here.jacobian).T @ of_rows
+        if not s.any():
+            return
+        if self.fresh and s @ y > 0.0:
+            self.matrix = np.eye(len(s)) * float(np.clip((y @ y) / (s @ y), 1e-3, 1e3))
+            self.fresh = False
+        moved = self.matrix @ s
+        curved = float(s @ moved)
+        share = 1.0 if s @ y >= 0.2 * curved else 0.8 * curved / (curved - float(s @ y))
+        y = share * y + (1.0 - share) * moved
+        self.matrix = self.matrix - np.outer(moved, moved) / curved + np.outer(y, y) / float(s @ y)
+
+    def _model(self, here: _Here, rows: Array) -> _Model | None:
+        """The best step inside the box on the linearized problem, whose rows are `rows` at no step."""
+        task, n, m = self.task, len(here.x), len(rows)
+        if (n, m) not in self._programs:
+            pattern = {"h": ca.Sparsity.dense(n + m, n + m), "a": ca.Sparsity.dense(2 * m, n + m)}
+            quiet = {"print_iter": False, "print_header": False, "print_info": False, "error_on_fail": False}
+            self._programs[n, m] = ca.conic("model", "qrqp", pattern, quiet)
+        hessian = np.zeros((n + m, n + m))
+        hessian[:n, :n] = self.matrix
+        one, none = np.eye(m), np.full(m, np.inf)
+        solve = self._programs[n, m]
+        result = solve(
+            h=hessian,
+            g=np.concatenate([here.gradient, np.full(m, self.price)]),
+            a=np.block([[here.jacobian, one], [here.jacobian, -one]]),
+            lba=np.concatenate([task.rows_lower - rows, -none]),
+            uba=np.concatenate([none, task.rows_upper - rows]),
+            lbx=np.concatenate([np.maximum(-self.box, task.lower - here.x), np.zeros(m)]),
+            ubx=np.concatenate([np.minimum(self.box, task.upper - here.x), none]),
         )
-    except _LateError:
-        return End.TIME
-    except KeyboardInterrupt:
-        return End.INTERRUPTED
-    if np.isfinite(result.x).all() and result.status == 0:
-        watched.accept(result.x)
-        watched.count -= 1
-    return {4: End.INCOMPATIBLE, 9: End.ITERATIONS}.get(int(result.status), End.FOUND)
+        found, multipliers = np.array(result["x"]).ravel(), np.array(result["lam_a"]).ravel()
+        if not solve.stats()["success"] or not np.isfinite(found).all():
+            return None
+        d = found[:n]
+        change = float(here.gradient @ d + 0.5 * d @ self.matrix @ d)
+        return _Model(d, multipliers[:m] + multipliers[m:], float(task.missed(rows + here.jacobian @ d).sum()), change)
 
 
-def _constraints(task: Task, watched: _Watched) -> list[dict[str, Any]]:
-    """The limits as SLSQP wants them: equalities, and what is not to be negative."""
-    equal = np.flatnonzero(task.rows_lower == task.rows_upper)
-    low = np.flatnonzero(np.isfinite(task.rows_lower) & (task.rows_lower < task.rows_upper))
-    high = np.flatnonzero(np.isfinite(task.rows_upper) & (task.rows_lower < task.rows_upper))
-    found: list[dict[str, Any]] = []
-    for kind, chosen, sign, limit in (
-        ("eq", equal, 1.0, task.rows_lower),
-        ("ineq", low, 1.0, task.rows_lower),
-        ("ineq", high, -1.0, task.rows_upper),
-    ):
-        if len(chosen):
-
-            def value(x: Array, chosen: Array = chosen, sign: float = sign, limit: Array = limit) -> Array:
-                return sign * (watched.values(x)[1][chosen] - limit[chosen])
-
-            def slope(x: Array, chosen: Array = chosen, sign: float = sign) -> Array:
-                return sign * task.slopes(x)[1][chosen]
-
-            found.append({"type": kind, "fun": value, "jac": slope})
-    return found
-
-
-def _ended(task: Task, end: End, x: Array, count: int) -> Descent:
-    """Multipliers that make the conditions hold best, and how well they hold."""
-    x = np.clip(x, task.lower, task.upper)
-    m, n = len(task.rows_lower), len(x)
-    if end in (End.NOT_FINITE, End.INTERRUPTED):
-        return Descent(end, x, np.zeros(m), np.zeros(n), Residuals(np.inf, np.inf, np.inf), count)
-    (_, rows), (gradient, jacobian) = task.values(x), task.slopes(x)
+def _looked(task: Task, x: Array, f: float, rows: Array) -> _Here | None:
+    """All that is known of a point; None where a number is none."""
+    if not (np.isfinite(f) and np.isfinite(rows).all()):
+        return None
+    gradient, jacobian = task.slopes(x)
+    if not (np.isfinite(gradient).all() and np.isfinite(jacobian).all()):
+        return None
     of_rows, of_bounds = _multipliers(task, x, rows, gradient, jacobian)
     residuals = residuals_of(
         gradient + jacobian.T @ of_rows + of_bounds,
         (rows, task.rows_lower, task.rows_upper, of_rows),
         (x, task.lower, task.upper, of_bounds),
     )
-    return Descent(end, x, of_rows, of_bounds, residuals, count)
+    return _Here(x, f, rows, gradient, jacobian, of_rows, of_bounds, residuals)
+
+
+def _nowhere(task: Task, end: End, x: Array, count: int) -> Descent:
+    unknown = Residuals(np.inf, np.inf, np.inf)
+    return Descent(end, x, np.zeros(len(task.rows_lower)), np.zeros(len(x)), unknown, count)
 
 
 def _multipliers(task: Task, x: Array, rows: Array, gradient: Array, jacobian: Array) -> tuple[Array, Array]:
@@ -190,7 +264,7 @@ def _multipliers(task: Task, x: Array, rows: Array, gradient: Array, jacobian: A
     at_lower, at_upper = values - lower <= _ACTIVE, upper - values <= _ACTIVE
     active = np.flatnonzero(at_lower | at_upper)
     found = np.zeros(len(values))
-    if len(active) and np.isfinite(gradient).all() and np.isfinite(jacobian).all():
+    if len(active):
         normals = np.concatenate([jacobian, np.eye(len(x))])[active].T
         least = np.where(at_lower[active], -np.inf, 0.0)
         most = np.where(at_upper[active], np.inf, 1e-300)

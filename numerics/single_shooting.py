@@ -17,8 +17,11 @@ from titer.numerics.optimality import Residuals
 from titer.numerics.program import Scaling
 from titer.numerics.sequential import Descent, End, Task, descend
 
+AIM = 1e-7  # residual, scaled, at which a solve ends by itself
 ENOUGH = 1e-5  # residual, scaled, from which a point is called solved
 NEARLY = 1e-4  # and acceptable: where the objective is flat, a line search sees no more than its noise
+
+_FLAT = 1e-2  # of a value: a slope below it, for a size of every decision, is called none
 
 
 class Effort(NamedTuple):
@@ -52,15 +55,17 @@ class SingleShooting:
         self.march = march
 
     def scaling(self, w: Array, sizes: Array, data: Array) -> Scaling:
-        """Factors such that the largest scaled derivative of each kept row, and of the objective, is 1."""
+        """Factors such that the largest scaled derivative of each kept row, and of the objective, is 1; what is flat at
+        its start is not blown up until its noise shows."""
         march = self.march
-        slopes = march.slopes(march.run(w[march.free], data), data)
+        point = march.run(w[march.free], data)
+        slopes = march.slopes(point, data)
         own = sizes[march.free]
+        rows = np.maximum(np.abs(slopes.rows * own).max(axis=1, initial=0.0), _FLAT * np.abs(point.rows))
+        steepest = max(float(np.abs(slopes.objective * own).max(initial=0.0)), _FLAT * abs(point.objective))
         factors = np.ones(march.nlp.rows)
-        largest = np.abs(np.nan_to_num(slopes.rows * own)).max(axis=1, initial=0.0)
-        factors[march.kept] = 1.0 / np.clip(np.where(largest > 0.0, largest, 1.0), 1e-8, 1e8)
-        steepest = float(np.abs(np.nan_to_num(slopes.objective * own)).max(initial=0.0))
-        return Scaling(sizes, factors, 1.0 / float(np.clip(steepest, 1e-6, 1e8)) if steepest > 0.0 else 1.0)
+        factors[march.kept] = _inverse(rows)
+        return Scaling(sizes, factors, float(_inverse(np.array([steepest]))[0]))
 
     def solve(self, w: Array, scaling: Scaling, effort: Effort, data: Array) -> Found:
         """Solve from the free ones of the columns `w`. Ctrl-C and time limits leave the iterate."""
@@ -73,7 +78,7 @@ class SingleShooting:
             effort.upper[march.free] / seen.sizes,
             effort.rows_lower * seen.factors,
             effort.rows_upper * seen.factors,
-            max(effort.tolerance, ENOUGH),
+            max(effort.tolerance, AIM),
             effort.seconds,
             effort.iterations,
         )
@@ -86,6 +91,12 @@ class SingleShooting:
         rows[march.kept], columns[march.free] = descent.row_multipliers, descent.bound_multipliers
         objective = seen.scaling.objective * point.objective
         return Found(descent.end, point.w, rows, columns, objective, descent.residuals, descent.iterations)
+
+
+def _inverse(largest: Array) -> Array:
+    """One over sizes, of those that are none 1."""
+    known = np.isfinite(largest) & (largest > 0.0)
+    return 1.0 / np.clip(np.where(known, largest, 1.0), 1e-8, 1e8)
 
 
 class _Seen:

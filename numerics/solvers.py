@@ -416,11 +416,11 @@ def _status(stats: dict, solver: Ipopt | Fatrop) -> Status:
 def _status_of(found: Found) -> Status:
     """How a reduced solve ended, by its numbers first."""
     worst = max(found.residuals)
-    if found.end is End.TIME or found.end is End.INTERRUPTED:
+    if found.end in (End.TIME, End.INTERRUPTED):
         return Status.TIME if found.end is End.TIME else Status.INTERRUPTED
     if worst <= NEARLY:
         return Status.SOLVED if worst <= ENOUGH else Status.ACCEPTABLE
-    infeasible = found.end is End.INCOMPATIBLE or found.residuals.violation > NEARLY
+    infeasible = found.residuals.violation > NEARLY
     ended = {End.ITERATIONS: Status.ITERATIONS, End.NOT_FINITE: Status.INVALID_NUMBER}
     return ended.get(found.end, Status.INFEASIBLE if infeasible else Status.FAILED)
 

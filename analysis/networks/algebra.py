@@ -97,6 +97,21 @@ def covariance(parameters: Parameters, places: Array | None = None) -> Array:
     return 0.5 * (found + np.swapaxes(found, 1, 2))
 
 
+def triangular(covariances: Array) -> Array:
+    """Lower triangular factors (n, p, p) of covariances, which may be singular."""
+    p = covariances.shape[1]
+    left, factor = covariances.copy(), np.zeros_like(covariances)
+    floor = SINGULAR * np.diagonal(covariances, axis1=1, axis2=2)
+    for k in range(p):
+        pivot = left[:, k, k]
+        open_ = pivot > floor[:, k]
+        column = np.where(open_[:, None], left[:, :, k] / np.sqrt(np.where(open_, pivot, 1.0))[:, None], 0.0)
+        column[:, :k] = 0.0
+        factor[:, :, k] = column
+        left -= column[:, :, None] * column[:, None, :]
+    return factor
+
+
 @dataclass(frozen=True, eq=False)
 class Absorbed:
     """What measurements did, one after the other: per measurement (draws, m) its innovation (measured less expected,

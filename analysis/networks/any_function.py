@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from titer.analysis.networks.algebra import triangular
 from titer.analysis.networks.orders import normals, permuted, streams
 from titer.analysis.networks.shapley import Effects
 from titer.numerics.errors import SpecificationError
@@ -59,7 +60,7 @@ def walked(
     """Mean gains (p,) along orders (n, p), from the normal scores of two draws (n, p)."""
     n, p = order.shape
     kept = order[:, ::-1]  # what is replaced first stands last in the factor: the others do not depend on it
-    factor = _factor(covariance[kept[:, :, None], kept[:, None, :]])
+    factor = triangular(covariance[kept[:, :, None], kept[:, None, :]])
     points = np.empty((p + 1, n, p))
     for k in range(p + 1):
         scores = np.where(np.arange(p) < p - k, first, second)
@@ -76,21 +77,6 @@ def walked(
     np.put_along_axis(found, order, gains.T, axis=1)
     mean_gain: Array = found.mean(axis=0)
     return mean_gain
-
-
-def _factor(covariances: Array) -> Array:
-    """Lower triangular factors (n, p, p) of covariances, which may be singular."""
-    p = covariances.shape[1]
-    left, factor = covariances.copy(), np.zeros_like(covariances)
-    floor = _ROUNDING * np.diagonal(covariances, axis1=1, axis2=2)
-    for k in range(p):
-        pivot = left[:, k, k]
-        open_ = pivot > floor[:, k]
-        column = np.where(open_[:, None], left[:, :, k] / np.sqrt(np.where(open_, pivot, 1.0))[:, None], 0.0)
-        column[:, :k] = 0.0
-        factor[:, :, k] = column
-        left -= column[:, :, None] * column[:, None, :]
-    return factor
 
 
 def _check(mean: Array, covariance: Array, count: int, replicates: int) -> None:

@@ -184,11 +184,13 @@ def _nodes(given: Iterable[Node]) -> tuple[Node, ...]:
 
 def _edges(given: Iterable[tuple[Node | Address, Node | Address]]) -> tuple[tuple[Address, Address], ...]:
     edges = tuple((address_of(a), address_of(b)) for a, b in given)
+    seen: set[tuple[Address, Address]] = set()
     for edge in edges:
         if edge[0] == edge[1]:
             raise SpecificationError(f"Graph: {shown(edge[0])} acts on itself; drop the edge.")
-        if edges.count(edge) > 1:
+        if edge in seen:
             raise SpecificationError(f"Graph: the edge {shown(edge[0])} -> {shown(edge[1])} is declared twice.")
+        seen.add(edge)
     return edges
 
 

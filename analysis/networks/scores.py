@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 Array = np.ndarray
+_FAR = 30.0  # deviations beyond which a normal is 0 or 1 to the last digit
 _PAIRS = 500  # components of a mixture whose pairs are counted; more are thinned evenly
 
 
@@ -50,7 +51,7 @@ def crps_of_mixture(value: float, means: Array, deviations: Array) -> float:
 def _spread(offset: Array, deviation: float | Array) -> Array:
     """E|offset + deviation Z| for standard normal Z."""
     deviation = np.maximum(deviation, 1e-300)
-    z = offset / deviation
-    density = np.exp(-0.5 * np.minimum(z**2, 1400.0)) / np.sqrt(2.0 * np.pi)
+    z = np.clip(offset / deviation, -_FAR, _FAR)
+    density = np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi)
     found: Array = 2.0 * deviation * density + offset * (2.0 * ndtr(z) - 1.0)
     return found

@@ -45,7 +45,7 @@ def clock_of(recipe: Recipe, plant: Flowsheet, durations: Mapping[str, float]) -
     for name in durations:
         if name not in names:
             raise SpecificationError(f"durations: {unknown('phase', name, names)}")
-    planned = {}
+    planned: dict[str, float] = {}
     for phase, duration in zip(recipe, durations_of(recipe, plant.measure_of_time), strict=True):
         guess = planned[duration.same_as] if duration.same_as else duration.guess
         given = durations.get(phase.name, guess)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from titer.control.loops.checks import check_number
 from titer.control.loops.sensors import Chance
 from titer.control.loops.tracks import added
 from titer.flowsheets.declarations import Control, Parameter
@@ -27,6 +28,16 @@ class Disturbance(ABC):
     """
 
     name: str
+
+    def __post_init__(self) -> None:
+        what = type(self).__name__
+        if not isinstance(self.name, str):
+            raise SpecificationError(
+                f"{what}: name is that of a parameter or control, such as reactor.UA_V, got {self.name!r}."
+            )
+        for key, value in vars(self).items():
+            if key != "name":
+                check_number(value, f"{what} of {self.name}: {key}", endless=key == "end")
 
     @abstractmethod
     def departure(self, grid: np.ndarray, chance: np.random.Generator) -> Signal:
@@ -63,6 +74,7 @@ class Ramp(Disturbance):
     end: float
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0.0 <= self.start < self.end < np.inf:
             raise SpecificationError(f"Ramp of {self.name}: expected 0 <= start < end, both finite.")
 

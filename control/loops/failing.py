@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from titer.control.action import Action, Controller
+from titer.control.nmpc.controller import NMPC
 from titer.estimation.estimators.sample import Sample
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.recipe import Recipe
@@ -21,9 +22,10 @@ from titer.numerics.errors import SpecificationError
 @dataclass(frozen=True, eq=False)
 class Failing:
     """A controller whose solver fails with the probability `solver`, and whose measurements are lost, each with the
-    probability `nan`: `Failing(nmpc, solver=0.05, nan=0.05, unable=the same with a solver that fails)`.
+    probability `nan`: `Failing(nmpc, solver=0.05, nan=0.05)`.
 
-    In a step whose solver fails, `unable` decides in its place, on the same memory. The first sample is whole. What
+    In a step whose solver fails, `unable` decides in its place, on the same memory (default: `nmpc.disabled()`, the
+    same controller none of whose solves counts). The first sample is whole. What
     fails when depends on `seed`, the time and the name alone; `monte_carlo` gives each case a seed of its own.
     Raises SpecificationError for a probability outside 0 to 1, and for a solver that fails without `unable`.
     """
@@ -40,6 +42,8 @@ class Failing:
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if not number or not 0.0 <= value <= 1.0:
                 raise SpecificationError(f"Failing: {name} is a probability from 0 to 1, got {value!r}.")
+        if self.solver and self.unable is None and isinstance(self.controller, NMPC):
+            object.__setattr__(self, "unable", self.controller.disabled())
         if self.solver and self.unable is None:
             raise SpecificationError(
                 "Failing: solver needs unable=, the same controller with a solver that cannot solve."

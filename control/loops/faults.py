@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from titer.control.loops.checks import check_number
 from titer.estimation.estimators.sample import Quality
 from titer.numerics.errors import SpecificationError
 
@@ -28,6 +29,13 @@ class Fault(ABC):
         what = type(self).__name__
         if not isinstance(self.name, str):
             raise SpecificationError(f"{what}: name is that of a measurement, such as reactor.T, got {self.name!r}.")
+        for key, value in vars(self).items():
+            if key not in ("name", "quality"):
+                chance = key == "probability"
+                check_number(
+                    value, f"{what} of {self.name}: {key}", 0.0 if chance else -np.inf, 1.0 if chance else np.inf,
+                    endless=key in ("start", "end"),
+                )  # fmt: skip
         if not self.start < self.end:
             raise SpecificationError(
                 f"{what} of {self.name}: it ends at {self.end:g}, before it starts at {self.start:g}."
@@ -118,6 +126,8 @@ class Stuck:
             raise SpecificationError(
                 f"Stuck: control is the name of one that is manipulated, such as reactor.T_j, got {self.control!r}."
             )
+        check_number(self.start, f"Stuck {self.control}: start")
+        check_number(self.end, f"Stuck {self.control}: end", endless=True)
         if not 0.0 <= self.start < self.end:
             raise SpecificationError(
                 f"Stuck {self.control}: expected 0 <= start < end, got {self.start:g} and {self.end:g}."

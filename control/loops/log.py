@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.recipe import Recipe
 from titer.flowsheets.simulation import Source
@@ -57,16 +59,33 @@ class Log:
 
     def frame(self) -> pd.DataFrame:
         """All of it by step: the truth under the names of the plant, beside it `measured NAME`, `estimate NAME`,
-        `wanted NAME`, `applied NAME`, `commanded NAME`, and the columns of `steps`. What was planned: `plan(step)`."""
+        `wanted NAME`, `applied NAME`, `commanded NAME`, `planned NAME` (what the plan of the step before expected now)
+        and the columns of `steps`. All that was planned at a step: `plan(step)`."""
         import pandas as pd
 
         parts = [self.truth.loc[:].iloc[: len(self.steps)]]
         for word in ("measured", "estimates", "wanted", "commanded", "applied"):
             label = "estimate" if word == "estimates" else word
             parts.append(getattr(self, word).rename(columns=lambda name, label=label: f"{label} {name}"))
+        parts.append(self._expected())
         return pd.concat([*(part.reset_index(drop=True) for part in (*parts, self.steps))], axis=1).set_index(
             self.steps.index
         )
+
+    def _expected(self) -> pd.DataFrame:
+        """What the plan of the step before expected at each step; NaN where there was none, or it ended before."""
+        import pandas as pd
+
+        times = self.steps.index.to_numpy()
+        rows: list[dict[str, float]] = [{} for _ in times]
+        for k, t in enumerate(times[1:]):
+            plan = self.plan(k)
+            if plan is not None and plan.index[0] <= t <= plan.index[-1]:
+                near = plan.index.to_numpy(dtype=float)
+                rows[k + 1] = {
+                    f"planned {name}": float(np.interp(t, near, plan[name])) for name in plan if name in self.truth
+                }
+        return pd.DataFrame(rows, index=self.steps.index)
 
     def plan(self, step: int) -> pd.DataFrame | None:
         """What was planned at a step, over the recipe's time; None where nothing was."""
@@ -89,12 +108,13 @@ class Log:
         self,
         names: Sequence[str] | None = None,
         setpoints: Mapping[str, Any] | None = None,
-        limits: Mapping[str, tuple[float, float]] | None = None,
+        limits: Mapping[str, tuple[float | None, float | None]] | None = None,
     ) -> Figure:
         """Trajectories with what was measured and believed of them, set points, and inputs between their limits.
 
         `names`: default: what was measured, then what was commanded. `setpoints`: {name: number or function of time},
-        besides those that the loop was given as previews; `limits`: {name: (lower, upper)}, besides the actuators'.
+        besides those that the loop was given as previews; `limits`: {name: (lower or None, upper or None)}, besides
+        those of the actuators.
         """
         from titer.control.loops.pictures import plot_log
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from titer.control.loops.checks import check_number
 from titer.numerics.errors import SpecificationError
 
 _FILTER = 10.0  # the derivative is filtered over a tenth of its time
@@ -48,6 +49,8 @@ class Loop:
 
     def __post_init__(self) -> None:
         what = f"Loop of {self.control}"
+        if not callable(self.setpoint):
+            check_number(self.setpoint, f"{what}: setpoint")
         if not (np.isfinite(self.gain) and self.gain):
             raise SpecificationError(f"{what}: gain must be a finite number other than 0, got {self.gain!r}.")
         if not (self.integral > 0.0 and 0.0 <= self.derivative < np.inf and self.rate > 0.0):

@@ -13,6 +13,7 @@ from uuid import uuid4
 import numpy as np
 
 from titer.control.action import Controller
+from titer.control.loops.checks import check_controller
 from titer.control.loops.close_loop import close_loop
 from titer.control.loops.failing import Failing
 from titer.control.loops.shelf import Key, Shelf, of_loop
@@ -124,6 +125,9 @@ def _each(task: _Task, loops: Sequence[Loop], jobs: int | None) -> Iterator[tupl
         done = len(loops) - len(left)
         saved = spent / done * len(left) * (1.0 - 1.0 / cores) if done >= _FEW else 0.0
         if cores > 1 and len(left) > 1 and (jobs is not None or saved > _PROCESSES):
+            if not _travels(task, strict=jobs is not None):
+                cores = 1
+                continue
             yield from _in_processes(task, left, cores)
             return
         began = time.perf_counter()
@@ -137,6 +141,22 @@ def _in_processes(task: _Task, loops: Sequence[Loop], jobs: int) -> Iterator[tup
 
     parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
     yield from parallel(delayed(_elsewhere)(task, loop) for loop in loops)
+
+
+def _travels(task: _Task, strict: bool) -> bool:
+    """Whether processes can be sent the task. Raises SpecificationError where they were asked for, and it cannot."""
+    from joblib.externals.loky.backend.reduction import dumps
+
+    try:
+        dumps(task)
+    except Exception as error:  # whatever a truth or a controller of the user's own holds
+        if strict:
+            raise SpecificationError(
+                f"monte_carlo: jobs: truth, controllers or terms cannot be sent to another process: "
+                f"{str(error).splitlines()[0]}\n  Leave jobs= out: the loops then run one after the other."
+            ) from None
+        return False
+    return True
 
 
 def _elsewhere(task: _Task, loop: Loop) -> tuple[Key, dict[str, Any]]:
@@ -155,6 +175,8 @@ def _check(named: Mapping[str, Any], cases: Any, seed: Any, jobs: Any) -> None:
         raise SpecificationError("monte_carlo: no controller was given.")
     if isinstance(cases, Mapping | str) or not isinstance(cases, Sequence) or not cases:
         raise SpecificationError(f"monte_carlo: expected a list of dicts of values, at least one, got {cases!r}.")
+    for name, each in named.items():
+        check_controller(each, f"monte_carlo: {name}")
     for what, value, least in (("seed", seed, 0), ("jobs", 1 if jobs is None else jobs, 1)):
         if not is_whole(value, least):
             raise SpecificationError(f"monte_carlo: {what} must be a whole number of at least {least}, got {value!r}.")

@@ -10,6 +10,7 @@ import numpy as np
 
 from titer.control.action import Controller
 from titer.control.loops.actuators import Position, positions_of
+from titer.control.loops.checks import check_controller, check_list, check_number, check_seed
 from titer.control.loops.disturbances import Disturbance, departures
 from titer.control.loops.faults import Fault, Stuck, described
 from titer.control.loops.manual import Manual, manual_of
@@ -51,6 +52,13 @@ class Parts:
         actuators: Any,
         delay: Any, until: Any, manual: Any, points: int, tolerance: float,
     ) -> Parts:  # fmt: skip
+        check_controller(controller, "close_loop")
+        check_seed(seed, "close_loop")
+        check_list(faults, "faults", "Frozen(name=reactor.T)")
+        check_list(disturbances, "disturbances", "Step(name=reactor.UA_V, by=-10.0)")
+        check_list(manual, "manual", "Manual(600.0, 900.0, {reactor.T_j: 330.0})")
+        check_number(points, "close_loop: points", 2)
+        check_number(tolerance, "close_loop: tolerance", 1e-14, 1e-2)
         recipe = controller.recipe if recipe is None else recipe
         inputs = controller.inputs if inputs is None else inputs
         every = finite(controller.every, controller.plant.measure_of_time, "controller: every")
@@ -71,7 +79,7 @@ class Parts:
         return Parts(
             truth, Source(plant, recipe, given, decided), sensors, positions, added, shifts, hands,
             _nonnegative(finite(delay, time, "close_loop: delay")),
-            np.inf if until is None else finite(until, time, "close_loop: until"), chance,
+            np.inf if until is None else _positive(finite(until, time, "close_loop: until")), chance,
             _starts(plant, start or {}), wanted_of(plant, previews, "previews"),
             _announced(faults, disturbances, hands),
         )  # fmt: skip
@@ -126,11 +134,17 @@ def _nonnegative(delay: float) -> float:
     return delay
 
 
+def _positive(until: float) -> float:
+    if until <= 0.0:
+        raise SpecificationError(f"close_loop: until must be a time after 0, got {until:g}.")
+    return until
+
+
 def _announced(
     faults: Sequence[Fault], disturbances: Sequence[Disturbance], manual: Sequence[Manual]
 ) -> tuple[tuple[float, str, str], ...]:
     """What is known beforehand, as events: (time, kind, text)."""
-    windows = [(each, "fault", f"{each.name}: {described(each)}") for each in faults]
+    windows: list[tuple[Any, str, str]] = [(each, "fault", f"{each.name}: {described(each)}") for each in faults]
     windows += [(each, "disturbance", f"{each.name}: {each.described()}") for each in disturbances]
     windows += [(each, "manual", "an operator decides") for each in manual]
     found = []

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def plot_log(
-    log: Log, names: Sequence[str] | None, setpoints: Mapping[str, Any], limits: Mapping[str, tuple[float, float]]
+    log: Log,
+    names: Sequence[str] | None,
+    setpoints: Mapping[str, Any],
+    limits: Mapping[str, tuple[float | None, float | None]],
 ) -> Figure:
     """A panel for each name: truth as a line, measurements as dots, estimates dashed; controls in steps between their
     limits. Raises SpecificationError for an unknown name."""
@@ -35,7 +38,7 @@ def plot_log(
             values = [*log.wanted[name], log.wanted[name].iloc[-1]]
             ax.step(times, values, where="post", color="black", linewidth=1.0, linestyle="-.", label="set point")
         for bound in limits.get(name, ()):
-            if np.isfinite(bound):
+            if bound is not None and np.isfinite(bound):
                 ax.axhline(bound, color="black", linewidth=1.0, linestyle=":")
         ax.set_ylabel(f"{name}\n[{log.run.units.get(name, '') or '-'}]")
         ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from titer.control.action import Action, ActionStatus
+from titer.control.loops.checks import check_list
 from titer.control.loops.clock import Clock, clock_of, next_step
 from titer.control.loops.keeping import check_order, read_facts, same_step, write_facts
 from titer.control.loops.loop import Loop, Part, advanced, begun
@@ -64,6 +65,7 @@ class PID:
     def __post_init__(self) -> None:
         if not (isinstance(self.every, int | float) and 0.0 < self.every < np.inf):
             raise SpecificationError(f"PID: every must be a positive number, got {self.every!r}.")
+        check_list(self.loops, "PID: loops", "Loop(reactor.T, reactor.T_j, 340.0, gain=2.0)")
         object.__setattr__(self, "loops", tuple(self.loops))
         if not self.loops:
             raise SpecificationError("PID: no loop was given.\n  Write PID(plant, recipe, [Loop(...)], every=...).")

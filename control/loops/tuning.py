@@ -7,7 +7,7 @@ Source: Skogestad, Simple analytic rules for model reduction and PID controller 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,9 +63,8 @@ def step_response(
 
 def tuned(loop: Loop, response: StepResponse, closed: float | None = None) -> Loop:
     """A loop with SIMC's settings."""
-    from dataclasses import replace
-
-    return replace(loop, **response.settings(closed))
+    settings = response.settings(closed)
+    return replace(loop, gain=settings["gain"], integral=settings["integral"])
 
 
 def _read(t: np.ndarray, change: np.ndarray, what: str) -> StepResponse:

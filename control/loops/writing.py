@@ -46,6 +46,7 @@ class Notes:
     events: list[Event] = field(default_factory=list)
     run: list[tuple[Stretch, dict[str, float], dict[str, float]]] = field(default_factory=list)
     complete: bool = False
+    said: str = ""
 
     def decided(
         self, moment: Moment, phase: str, sample: Sample, action: Action, commanded: Mapping[str, float],
@@ -56,11 +57,10 @@ class Notes:
         before = self.steps[-1] if self.steps else {"phase": "", "status": action.status.name}
         if phase != before["phase"]:
             self.events.append((t, "phase", f"{phase} begins"))
-        said = [text for text in (action.fallback, *action.reasons) if text]
-        if action.status.name != before["status"] or said:
-            self.events.append(
-                (t, "controller", ": ".join([action.status.value, *(["; ".join(said)] if said else [])]))
-            )
+        said = "; ".join(text for text in (action.fallback, *action.reasons) if text)
+        if action.status.name != before["status"] or (said and said != self.said):
+            self.events.append((t, "controller", f"{action.status.value}{': ' if said else ''}{said}"))
+        self.said = said
         self.times.append(t)
         self.steps.append(
             {
@@ -176,10 +176,10 @@ def _phases(truth: Truth, notes: Notes) -> tuple[tuple[PhaseResult, ...], tuple[
 
 
 def _joined(parts: Sequence[Trajectory]) -> Trajectory:
-    rows = {
-        key: np.concatenate([getattr(part, key) for part in parts], axis=-1) for key in ("time", "x", "z", "u", "y")
-    }
-    return Trajectory(**rows, reached=parts[-1].reached)
+    time, x, z, u, y = (
+        np.concatenate([getattr(part, key) for part in parts], axis=-1) for key in ("time", "x", "z", "u", "y")
+    )
+    return Trajectory(time, x, z, u, y, reached=parts[-1].reached)
 
 
 def _shapes(names: Sequence[str], stretches: Sequence[Stretch]) -> dict[str, Shape]:

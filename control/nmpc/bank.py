@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from titer.control.nmpc.carrying import Carrier, Places, carrier, places_of_columns, places_of_rows
-from titer.control.nmpc.methods import Method, quick
+from titer.control.nmpc.methods import Method, quick, rungs
 from titer.control.nmpc.moves import Handle
 from titer.control.nmpc.posing import Wanted
 from titer.control.nmpc.program import Program, program_of
@@ -17,10 +16,8 @@ from titer.control.nmpc.soft import Soft
 from titer.control.nmpc.solving import Solvers, solvers_of
 from titer.control.nmpc.timetable import Horizon
 from titer.numerics.dae import Array
+from titer.numerics.realtime import SqpEngine
 from titer.numerics.solvers import Ipopt
-
-if TYPE_CHECKING:
-    from titer.numerics.realtime import SqpEngine
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,18 +56,14 @@ class Bank:
             self[horizon]
 
     def _entry(self, horizon: Horizon) -> Entry:
-        ipopt = next((rung for rung in self.method.ladder if isinstance(rung, Ipopt)), Ipopt())
+        ipopt = next((rung for rung in rungs(self.method) if isinstance(rung, Ipopt)), Ipopt())
         ipopt = Ipopt(ipopt.tolerance, min(ipopt.seconds, self.seconds), ipopt.iterations, ipopt.options)
         program = program_of(self.wanted, horizon, self.handles, self.softs, ipopt)
         assert program is not None
         elastic = program_of(self.wanted, horizon, self.handles, self.softs, ipopt, elastic=True)
         settings = quick(self.method)
-        engine = None
-        if settings is not None:
-            from titer.numerics.realtime import SqpEngine
-
-            engine = SqpEngine(program.nlp, program.scaling, settings)
-        solvers = solvers_of(program, elastic, self.method.ladder)
+        engine = None if settings is None else SqpEngine(program.nlp, program.scaling, settings)
+        solvers = solvers_of(program, elastic, rungs(self.method))
         return Entry(program, solvers, engine, places_of_columns(program), places_of_rows(program))
 
     def carried(

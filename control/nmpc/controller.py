@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -250,6 +250,10 @@ class NMPC:
         object.__setattr__(other, "able", False)
         return other
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Its settings: another process builds for itself."""
+        return _made, ({each.name: getattr(self, each.name) for each in fields(self) if each.init}, self.able)
+
     def _decision(self, now: Met, memory: ControlMemory, began: float) -> tuple[Action, ControlMemory]:
         if now.shed and memory.mode is Mode.AUTOMATIC:
             memory = handed_over(memory, now.shed, self._safe_values(memory))
@@ -287,6 +291,11 @@ class NMPC:
         given = {**self._set_points, **memory.given}
         later = replace(memory, time=then)
         return standing_of(self._deciding, Met(later, x), later, given)
+
+
+def _made(settings: Mapping[str, Any], able: bool) -> NMPC:
+    controller = NMPC(**settings)
+    return controller if able else controller.disabled()
 
 
 def _after_the_end(memory: ControlMemory, now: float) -> tuple[Action, ControlMemory]:

@@ -18,6 +18,7 @@ from titer.control.nmpc.program import Program
 from titer.control.nmpc.solving import Answer, Task, counts, solved, violation
 from titer.control.nmpc.timetable import SAME, SHORTEST, Horizon
 from titer.numerics.dae import Array
+from titer.numerics.realtime import Prepared
 
 _TRIES, _FIRST_TRIES = 4, 12  # numbers of intervals that are tried at one sample
 _WILD = 1e2  # a scaled violation after one iteration that is no step towards a solution
@@ -39,7 +40,7 @@ class Ready:
 
     horizon: Horizon
     time: float
-    prepared: object
+    prepared: Prepared
     task: Task
 
 

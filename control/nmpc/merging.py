@@ -26,12 +26,13 @@ def merged(nlp: Nlp, groups: Sequence[Array]) -> tuple[Nlp, Array]:
     def renumbered(index: Array) -> Array:
         return np.where(index < n, place[np.minimum(index, n - 1)], index - n + len(kept))
 
-    labels, first, stays = [], 0, leader == np.arange(n)
-    for group in nlp.labels:
-        chosen = stays[first : first + len(group.texts)]
-        first += len(group.texts)
+    labels: list[Labels] = []
+    first, stays = 0, leader == np.arange(n)
+    for each in nlp.labels:
+        chosen = stays[first : first + len(each.texts)]
+        first += len(each.texts)
         if chosen.any():
-            labels.append(Labels(group.texts[chosen], group.phase, np.asarray(group.tau)[chosen]))
+            labels.append(Labels(each.texts[chosen], each.phase, np.asarray(each.tau)[chosen]))
     return (
         replace(
             nlp,

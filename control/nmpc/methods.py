@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from titer.numerics.errors import SpecificationError
-from titer.numerics.realtime.settings import Sqp
+from titer.numerics.realtime import Sqp
 from titer.numerics.solvers import Fatrop, Ipopt
 
 Rung = Sqp | Fatrop | Ipopt
@@ -65,6 +65,12 @@ def quick(method: Method) -> Sqp | None:
     if isinstance(method, RealTimeIteration):
         return method.iteration
     return method.correction if isinstance(method, AdvancedStep) else None
+
+
+def rungs(method: Method) -> tuple[Rung, ...]:
+    """The ladder of a method."""
+    ladder = method.ladder
+    return (ladder,) if isinstance(ladder, Sqp | Fatrop | Ipopt) else tuple(ladder)
 
 
 def _check_sqp(value: Any, what: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from titer.numerics.dae import Array
 from titer.numerics.nlp import Nlp
 from titer.numerics.program import Program as Functions
 from titer.numerics.program import Scaling
+from titer.numerics.realtime.functions import Compiled
 from titer.numerics.solvers import Engine, Ipopt
 
 _HARD = 1e3  # the price of missing a hard limit that cannot be met, in slopes of the objective
@@ -61,6 +63,13 @@ class Program:
     @property
     def nlp(self) -> Nlp:
         return self.engine.nlp
+
+    @cached_property
+    def rows(self) -> Compiled:
+        """(scaled decisions, data with the scaling) -> (objective, scaled rows)."""
+        compiled = Compiled(self.engine.program.values)
+        compiled.arguments[1][len(self.nlp.data) :] = self.scaling.vector
+        return compiled
 
 
 def program_of(

@@ -15,7 +15,7 @@ import numpy as np
 from titer.control.nmpc.program import Program
 from titer.numerics.dae import Array
 from titer.numerics.errors import SpecificationError
-from titer.numerics.realtime.settings import Sqp
+from titer.numerics.realtime import Sqp, SqpEngine
 from titer.numerics.solvers import Engine, Fatrop, Ipopt, Manner, Outcome, Status
 
 _FEASIBLE = 1e-5  # scaled: a violation that is none
@@ -66,7 +66,7 @@ def solvers_of(program: Program, elastic: Program | None, ladder: Sequence[Sqp |
             continue
         try:
             attempts.append(_by_sqp(program, rung) if isinstance(rung, Sqp) else _by_fatrop(program, rung))
-        except (SpecificationError, ImportError):
+        except SpecificationError:
             if len(ladder) == 1:
                 raise
     if elastic is not None:
@@ -75,8 +75,6 @@ def solvers_of(program: Program, elastic: Program | None, ladder: Sequence[Sqp |
 
 
 def _by_sqp(program: Program, rung: Sqp) -> tuple[str, Attempt]:
-    from titer.numerics.realtime import SqpEngine
-
     engine = SqpEngine(program.nlp, program.scaling, rung)
     return "SQP", lambda t: engine.solve(t.w, t.data, t.lower, t.upper, t.multipliers, t.seconds)
 
@@ -105,7 +103,8 @@ def solved(solvers: Solvers, task: Task, able: bool = True) -> Answer:
 
     `able`: whether any solver may solve; False is for tests of what a controller does then.
     """
-    began, tried = time.perf_counter(), []
+    began = time.perf_counter()
+    tried: list[str] = []
     last = _nothing(task, "nothing was tried")
     if not np.isfinite(task.data).all():
         return Answer(last, False, ("where the plant is, is not known",))
@@ -141,11 +140,12 @@ def counts(program: Program, task: Task, outcome: Outcome) -> bool:
 
 def violation(program: Program, task: Task, w: Array) -> float:
     """By how much decisions miss the rows, scaled; infinite where a row is not finite."""
-    functions, scaling = program.engine.program, program.scaling
     if not program.nlp.rows:
         return 0.0
-    p = np.concatenate([task.data, scaling.vector])
-    g = functions.values(w / scaling.columns, p)[1].full().ravel()
+    rows = program.rows
+    rows.arguments[0][:] = w / program.scaling.columns
+    rows.arguments[1][: len(task.data)] = task.data
+    g = rows.run()[1]
     low, up = program.row_limits
     beyond = float(np.maximum(low - g, g - up).max(initial=0.0))
     return beyond if np.isfinite(g).all() else np.inf

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any
 
 import casadi as ca
@@ -70,7 +71,7 @@ class Track(Integral):
         total = 0.0
         for name, target in self.targets.items():
             y = v[name]
-            number = 0.0 if callable(target) or not np.isscalar(target) else float(target)
+            number = float(target) if isinstance(target, int | float | np.number) else 0.0
             total = total + ((_plain(y) - number) / self.scale[name]) ** 2
         return total
 
@@ -129,7 +130,7 @@ def _outputs(placement: Placement, track: Track) -> dict[str, ca.Function]:
     lowered, found = placement.operation.lowered, {}
     for name in track.targets:
         try:
-            value = evaluate(lambda v, name=name: v[name], lowered.view, f"Track of {name}")
+            value = evaluate(itemgetter(name), lowered.view, f"Track of {name}")
         except NotActiveError:
             continue
         found[str(name)] = widened(lowered.function(value), placement.dae)
@@ -187,14 +188,23 @@ def _followed(
     for point, share in zip(points, scheme.weights, strict=True):
         for name, function in outputs.items():
             cost += share * step * ((function(*point) - goals[name]) / track.scale[name]) ** 2
-    batches = [v.batch("track", cost, weight, block.name, np.arange(n))]
+    stage = _stages(nlp, block.name, n)
+    batches = [v.batch("track", cost, weight, block.name, stage)]
     if last and track.at_end:
         v = _Arguments(1)
         t0, goals = v(clock), {name: v(targets[name][-1:]) for name in outputs}
         (point,) = _points(nlp, placement, outputs, t0, at[-1:, -1:] + (per_element - scheme.degree), v)
         squares = (((f(*point) - goals[name]) / track.scale[name]) ** 2 for name, f in outputs.items())
-        batches.append(v.batch("arrival", sum(squares), weight * track.at_end, block.name, np.array([n - 1])))
+        batches.append(v.batch("arrival", sum(squares), weight * track.at_end, block.name, stage[-1:]))
     return nlp, batches
+
+
+def _stages(nlp: Nlp, phase: str, n: int) -> Array:
+    """The places in time of the elements of a block, among those of all blocks."""
+    for batch in nlp.batches:
+        if batch.labels.phase == phase and batch.stage is not None and batch.copies == n:
+            return batch.stage
+    return np.arange(n)
 
 
 def _points(

@@ -3,5 +3,6 @@
 from titer.estimation.regressors import composed, kernels, linear, networks, transformers  # noqa: F401  (they register)
 from titer.estimation.regressors.lowering import lowered
 from titer.estimation.regressors.registry import Lowered, Variance, lowers
+from titer.flowsheets.corrections.external import lowered_function, lowered_onnx
 
-__all__ = ["Lowered", "Variance", "lowered", "lowers"]
+__all__ = ["Lowered", "Variance", "lowered", "lowered_function", "lowered_onnx", "lowers"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from titer.estimation.regressors.padding import padded
 from titer.estimation.regressors.registry import CONVERTERS, Lowered, Variance, converter_of
 from titer.flowsheets.corrections.layers import Chosen, Layer, Scale, chained
 from titer.flowsheets.corrections.model import LoweredModel
@@ -22,13 +23,14 @@ _INSTEAD = (
 )
 
 
-def lowered(regressor: Any, output: int | None = None) -> LoweredModel:
+def lowered(regressor: Any, output: int | None = None, points: int | None = None) -> LoweredModel:
     """A fitted scikit-learn regressor as a model for corrections, which predicts what `predict` predicts.
 
-    `output`: which result, where it predicts several. Linear models, PLS, kernel ridge, support vectors, Gaussian
-    processes (with their standard deviation) and smooth networks; in pipelines with scalers, polynomial features and
-    PCA, with transformed targets, or chosen by a search. Raises SpecificationError for an estimator that has no
-    derivatives, is not known, or is not fitted.
+    `output`: which result, where it predicts several. `points`: over how many points a kernel model is written, so that
+    it keeps its shape when it is learned again from more samples, or with other support vectors. Linear models, PLS,
+    kernel ridge, support vectors, Gaussian processes (with their standard deviation) and smooth networks; in pipelines
+    with scalers, polynomial features and PCA, with transformed targets, or chosen by a search. Raises
+    SpecificationError for an estimator that has no derivatives, is not known, or is not fitted.
     """
     name = type(regressor).__name__
     found = piece_of(regressor)
@@ -41,10 +43,15 @@ def lowered(regressor: Any, output: int | None = None) -> LoweredModel:
     chosen = output or 0
     layer = found.layer if count == 1 else chained(found.layer, Chosen(count, (chosen,)))
     source = _said(regressor)
+    numbers = found.numbers
+    if points is not None:
+        layer, numbers = padded(layer, numbers, points, source)
     if found.variance is None:
-        return LoweredModel(layer, found.numbers, source=source)
-    spread, numbers, ends = _of_result(found.variance, chosen)
-    return LoweredModel(layer, found.numbers, spread, numbers, ends, source)
+        return LoweredModel(layer, numbers, source=source)
+    spread, own, ends = _of_result(found.variance, chosen)
+    if points is not None:
+        spread, own = padded(spread, own, points, source)
+    return LoweredModel(layer, numbers, spread, own, ends, source)
 
 
 def piece_of(estimator: Any) -> Lowered:

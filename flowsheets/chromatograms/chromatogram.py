@@ -45,6 +45,11 @@ class Chromatogram:
         return tuple(self.c)
 
     @property
+    def concentration_unit(self) -> str:
+        """The unit of concentrations, as a chromatographer says it: mM, which is umol/mL, or mg/mL."""
+        return "mM" if self.amount_unit == "umol" else f"{self.amount_unit}/mL"
+
+    @property
     def minutes(self) -> float:
         """How many minutes the unit of time is."""
         return float(Measure.of(self.clock).ratio_to(Measure.of("min")))

@@ -27,7 +27,8 @@ def draw(
     """Concentrations over volume [mL], with column volumes above and the phases named between them.
 
     `second`: the component that has an axis of its own on the right (salt, a modulator, pH), named `label` there.
-    `pools`: shaded, by name or numbered. `signal`: a Series over time (a detector's) in place of the concentrations.
+    `pools`: shaded, by name or numbered. `signal`: a Series over time (a detector's) in place of the concentrations;
+    its name is its label: `signal=run[uv.A].rename("UV [AU]")`.
     Raises SpecificationError for an unknown component.
     """
     from matplotlib.figure import Figure
@@ -41,7 +42,7 @@ def draw(
     if signal is None:
         for k, key in enumerate(shown):
             ax.plot(of.volume, of.c[key], color="black", linestyle=_LINES[k % len(_LINES)], label=key)
-        ax.set_ylabel(f"concentration [{of.amount_unit}/mL]")
+        ax.set_ylabel(f"concentration [{of.concentration_unit}]")
     else:
         if len(signal) != len(of.time):
             raise SpecificationError("draw: the signal is no Series of the same run.")
@@ -61,7 +62,7 @@ def draw(
     if second is not None:
         right = ax.twinx()
         right.plot(of.volume, of.c[second], color="0.45", linewidth=1.0, label=label or second)
-        right.set_ylabel(label or f"{second} [{of.amount_unit}/mL]", color="0.35")
+        right.set_ylabel(label or f"{second} [{of.concentration_unit}]", color="0.35")
         more = right.get_legend_handles_labels()
         handles, names = handles + more[0], names + more[1]
     ax.legend(handles, names, loc="best", fontsize=8, framealpha=0.9)

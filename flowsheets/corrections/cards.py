@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from importlib import metadata
 from pathlib import Path
@@ -78,7 +78,9 @@ def load(folder: Path) -> Correction:
 
 
 def _term(term: LearnedTerm) -> dict[str, Any]:
-    units, ranges = term.units or [None] * len(term.features), term.ranges or [(None, None)] * len(term.features)
+    count = len(term.features)
+    units: Sequence[Any] = term.units or [None] * count
+    ranges: Sequence[Any] = term.ranges or [(None, None)] * count
     features = [
         {"name": name, "unit": unit, "lower": lower, "upper": upper}
         for name, unit, (lower, upper) in zip(term.features, units, ranges, strict=True)
@@ -96,7 +98,7 @@ def _term(term: LearnedTerm) -> dict[str, Any]:
         },
         "domain": None
         if valid is None
-        else {"distance": _written(valid.distance), "limit": valid.limit, "fades": valid.fades},
+        else {"square": _written(valid.square), "limit": valid.limit, "fades": valid.fades},
     }
 
 
@@ -126,7 +128,7 @@ def _read(i: int, told: Mapping[str, Any], numbers: Mapping[str, np.ndarray]) ->
         _made(told["form"]),
         None
         if valid is None
-        else Domain(_made(valid["distance"]), numbers[f"{i}.domain"], valid["limit"], valid["fades"]),
+        else Domain(_made(valid["square"]), numbers[f"{i}.domain"], valid["limit"], valid["fades"]),
         [f["unit"] for f in features] if features[0]["unit"] is not None else (),
         [(f["lower"], f["upper"]) for f in features] if features[0]["lower"] is not None else (),
     )

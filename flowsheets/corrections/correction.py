@@ -68,13 +68,13 @@ class Correction:
     def within(self, limit: float = 1.0) -> list[Path]:
         """Path limits that keep a plan where the data are: `subject_to=[*correction.within()]`.
 
-        One for each term that has a domain; `limit` in units of the domain's own, 1 at the edge of the data. Raises
-        SpecificationError where no term has a domain.
+        One for each term that has a domain; `limit` in units of the domain's own, 1 at the edge of the data; what
+        is limited, and reported, is the square. Raises SpecificationError where no term has a domain.
         """
         bounded = [term for term in self.terms if term.domain is not None]
         if not bounded:
-            self.terms[0].distance(None)
-        return [Path(term.distance, upper=limit, name=f"data of {term.on}") for term in bounded]
+            self.terms[0].square(None)
+        return [Path(term.square, upper=limit**2, name=f"data of {term.on}") for term in bounded]
 
     def fitted_to(self, plant: Flowsheet) -> Correction:
         """The same with the units that the plant declares. Raises SpecificationError for what it does not have."""

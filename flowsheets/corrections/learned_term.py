@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,18 @@ if TYPE_CHECKING:
     from titer.flowsheets.flowsheet import Flowsheet
 
 Array = np.ndarray
+
+
+class Acting(NamedTuple):
+    """What acts at some points: the bounded prediction as it fades, with a band, and distances in limits; each (n,).
+
+    The band, two standard deviations to either side, is NaN for a model that has none, distances without a domain.
+    """
+
+    value: Array
+    low: Array
+    high: Array
+    distance: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +104,7 @@ class LearnedTerm:
     @property
     def structure(self) -> tuple[Any, ...]:
         """All but numbers: terms of one structure share what was traced."""
-        domain = None if self.domain is None else (self.domain.distance, self.domain.fades)
+        domain = None if self.domain is None else (self.domain.square, self.domain.fades)
         return self.on, self.features, self.units, self.form, self.model.mean, domain
 
     def __call__(self, v: Any, value: Any) -> Any:
@@ -105,31 +117,27 @@ class LearnedTerm:
         predicted = self.form.bounded(self.model.mean(x, self._own(v, "", self.model.coefficients))[0])
         if self.domain is None or not self.domain.fades:
             return predicted
-        return faded(self._distance(v, x)) * predicted
+        return faded(self._square(v, x)) * predicted
 
-    def distance(self, v: Any) -> Any:
-        """The distance from the data in limits, on a view of the flowsheet: up to 1 inside the domain."""
+    def square(self, v: Any) -> Any:
+        """The square of the distance from the data in limits, on a view of the flowsheet: up to 1 inside the domain."""
         if self.domain is None:
             raise SpecificationError(
                 f"the correction of {self.on} has no domain, so nothing says where its data end.\n"
                 "  Give it one: Domain.of_data(X), Domain.near_data(X) or Domain.of_variance(model)."
             )
-        return self._distance(v, self._point(v))
+        return self._square(v, self._point(v))
 
-    def at(self, X: Any) -> tuple[Array, Array, Array]:
-        """What acts (n,), its standard deviation (n,) and distances (n,) at features X (n, features), as numbers.
-
-        The deviation is NaN for a model that has none, distances are NaN without a domain.
-        """
+    def at(self, X: Any) -> Acting:
+        """What acts at features X (n, features), as numbers. Raises SpecificationError for another shape, or NaN."""
         points = rows_of(X, len(self.features), f"the correction of {self.on}")
         nothing = np.full(len(points), np.nan)
-        acting = np.array([float(self.form.bounded(g)) for g in self.model.predict(points)])
-        spread = self.model.deviation(points) if self.model.variance is not None else nothing
-        if self.domain is None:
-            return acting, spread, nothing
-        distance = self.domain.distances(points)
-        fade = faded(distance) if self.domain.fades else 1.0
-        return fade * acting, fade * spread, distance
+        predicted = self.model.predict(points)
+        spread = 2.0 * self.model.deviation(points) if self.model.variance is not None else nothing
+        distance = nothing if self.domain is None else self.domain.distances(points)
+        fade = faded(distance**2) if self.domain is not None and self.domain.fades else 1.0
+        value, low, high = (fade * self.form.bounded(g) for g in (predicted, predicted - spread, predicted + spread))
+        return Acting(value, low, high, distance)
 
     def fitted_to(self, plant: Flowsheet) -> LearnedTerm:
         """The same with the units of its features, as the plant declares them where none were given.
@@ -155,17 +163,17 @@ class LearnedTerm:
     def _point(self, v: Any) -> Any:
         """The features as an array of numbers in their units; where none were given, as a plant declares them."""
         found = [feature(v, name, self.on) for name in self.features]
-        units = self.units or [x.measure if isinstance(x, Symbol) else "1" for x in found]
+        units: Sequence[str | Measure] = self.units or [x.measure if isinstance(x, Symbol) else "1" for x in found]
         return symbol_array([magnitude(x, unit) for x, unit in zip(found, units, strict=True)])
 
     def _own(self, v: Any, ending: str, given: Array) -> Any:
         key = f"{self.key}{ending}"
         return v[f"{self.unit}.{HELD_IN}.{key}"] if len(given) else given
 
-    def _distance(self, v: Any, x: Any) -> Any:
+    def _square(self, v: Any, x: Any) -> Any:
         assert self.domain is not None
         own = self._own(v, "_domain", np.append(self.domain.coefficients, self.domain.limit))
-        return self.domain.distance(x, own[:-1])[0] / own[-1]
+        return self.domain.square(x, own[:-1])[0] / own[-1] ** 2
 
 
 _LOOP = "Features are what the expression is calculated from, not what is calculated from it."
@@ -196,4 +204,4 @@ def _single(on: Any) -> str:
     return str(on)
 
 
-__all__ = ["LearnedTerm", "values_of"]
+__all__ = ["Acting", "LearnedTerm", "values_of"]

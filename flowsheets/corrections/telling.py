@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from titer.flowsheets.corrections.applying import learned
 from titer.flowsheets.corrections.domain import Domain, Mahalanobis, Nearest
 from titer.flowsheets.corrections.forms import Multiplicative
 from titer.flowsheets.corrections.learned_term import LearnedTerm
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from titer.flowsheets.corrections.correction import Correction
+    from titer.flowsheets.flowsheet import Flowsheet
     from titer.numerics.solution import Solution
 
 Facts = dict[str, Any]
+
+_SHOWN = ("correction", "low", "high")
 
 
 def described(correction: Correction) -> str:
@@ -32,19 +36,20 @@ def along(correction: Correction, frame: pd.DataFrame, units: Mapping[str, str] 
     """What acts along trajectories; `units` of the frame's columns, where they are not those of the features."""
     import pandas as pd
 
-    found = {}
+    found: dict[tuple[str, str], np.ndarray] = {}
     for term in correction.terms:
         columns = [_column(term, name, unit, frame, units or {}) for name, unit in _features(term)]
-        acting, spread, distance = term.at(np.column_stack(columns))
-        found[term.on, "correction"] = term.form.shown(acting)
-        found[term.on, "low"] = term.form.shown(acting - 2.0 * spread)
-        found[term.on, "high"] = term.form.shown(acting + 2.0 * spread)
+        value, low, high, distance = term.at(np.column_stack(columns))
+        found |= {(term.on, key): term.form.shown(x) for key, x in zip(_SHOWN, (value, low, high), strict=True)}
         found[term.on, "distance"] = distance
     return pd.DataFrame(found, index=frame.index)
 
 
-def facts_along(correction: Correction, solution: Solution) -> list[Facts]:
-    """For a report: each term, what acts along a solution, and how much of its time lies within the data."""
+def facts_along(plant: Flowsheet, solution: Solution) -> list[Facts]:
+    """For a report: each term, what acts along a solution, and how much of it lies within the data."""
+    correction = learned(plant.with_values({n: x for n, x in solution.values.items() if n in plant.scalars}))
+    if correction is None:
+        return []
     frame = solution.frame()
     told = along(correction, frame, solution.units)
     facts = []
@@ -91,10 +96,10 @@ def _form(term: LearnedTerm) -> str:
 def _domain(domain: Domain | None) -> str:
     if domain is None:
         return "acts everywhere, with nothing known of where its data end"
-    what = "share of the variance that data leave"
-    if isinstance(domain.distance, Mahalanobis):
+    what = "of the deviation before any data"
+    if isinstance(domain.square, Mahalanobis):
         what = "standard deviations from the middle of the data"
-    elif isinstance(domain.distance, Nearest):
+    elif isinstance(domain.square, Nearest):
         what = "neighbourhoods from the nearest sample"
     beyond = "fades out beyond" if domain.fades else "goes on beyond"
     return f"valid up to {domain.limit:.4g} {what}; {beyond}"

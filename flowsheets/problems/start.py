@@ -151,7 +151,7 @@ def _deciding(engine: Engine) -> str:
     """Who decides how much."""
     if engine.shot is None:
         return type(engine.solver).__name__
-    return f"SLSQP for {len(engine.shot.march.free)} decisions, from which all states follow"
+    return f"quadratic programs for {len(engine.shot.march.free)} decisions, from which all states follow"
 
 
 def _per_run(start_from: Solution | Sequence[Solution] | None, runs: int) -> list[Solution | None]:

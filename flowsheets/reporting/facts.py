@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from titer.flowsheets.corrections.applying import learned
 from titer.flowsheets.corrections.telling import facts_along
 from titer.flowsheets.flowsheet import Flowsheet, by_element
 from titer.flowsheets.reporting.equations import Facts, equations_of
@@ -124,7 +123,7 @@ def _run(name: str, solution: Solution, plant: Flowsheet | None) -> Facts:
         "phases": phases_of(solution, formulas),
         "inputs": inputs_of(solution, formulas),
         "given": given_of(solution, formulas),
-        "corrections": [] if plant is None or (taught := learned(plant)) is None else facts_along(taught, solution),
+        "corrections": [] if plant is None else facts_along(plant, solution),
         "numbers": numbers_of(solution, formulas),
         "source_known": solution.source is not None,
         "certificate": _certificate(solution.certificate),

@@ -22,7 +22,7 @@ def called(function: ca.Function, arguments: Sequence[Array]) -> list[Array]:
         for arrays, bind in ((given, buffer.set_arg), (made, buffer.set_res)):
             for i, array in enumerate(arrays):
                 if array.size:
-                    bind(i, memoryview(array.T))
+                    bind(i, array.T.data)
         trigger()
         if buffer.ret() == 0:
             return made

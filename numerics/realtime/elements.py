@@ -65,6 +65,7 @@ class Elements:
         i, j = rank[i], rank[j]
         self.hessian_to = np.concatenate([i * self.arguments + j, j * self.arguments + i])
         self.inner_curved = bool((i < self.inner).any() or (j < self.inner).any())
+        self.sloped = self.weighted or self.inner_curved  # curvature inside bends the slopes of what stays
         self.moving = _moving(piece, determined, order, self)
         self.columns = columns
 

@@ -8,7 +8,7 @@ quadratic program. `solve` repeats it; `prepare` and `feedback` are its two halv
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,16 +19,14 @@ from titer.numerics.optimality import Residuals, residuals_of
 from titer.numerics.program import Scaling
 from titer.numerics.realtime.bounded import is_tracking
 from titer.numerics.realtime.functions import Functions
+from titer.numerics.realtime.iterating import Iterate, Way
 from titer.numerics.realtime.multipliers import multipliers_of
-from titer.numerics.realtime.quadratic import Bounds, UnsolvedError, form_of
+from titer.numerics.realtime.quadratic import UnsolvedError
 from titer.numerics.realtime.settings import Curvature, Sqp
-from titer.numerics.realtime.subproblem import Point, Step, Subproblem
+from titer.numerics.realtime.subproblem import Point, Step
 from titer.numerics.solvers import Outcome, Status
 
 Multipliers = tuple[Array, Array]
-_LARGE = 0.1  # scaled step up to which a step is taken whole
-_CONTRACTS = 0.5  # of the step before: a step that is shorter than this is taken whole too
-_HALVINGS = 5
 _TOLERANCE = 1e-6  # of the residuals that are recomputed after a solve, see `Residuals.hold`
 
 
@@ -60,8 +58,11 @@ class SqpEngine:
         if curvature is Curvature.AUTOMATIC:
             curvature = Curvature.OBJECTIVE if is_tracking(functions) else Curvature.EXACT
         self.curvature = curvature
-        self._subproblem = Subproblem(nlp, scaling, functions, curvature is Curvature.EXACT)
-        self._form = form_of(self._subproblem)
+        self._way = Way(nlp, scaling, functions, curvature is Curvature.EXACT)
+        self._slow_way = self._way
+        if self.solver.curvature is Curvature.AUTOMATIC and self._way.form.condensed:
+            self._slow_way = self._way if self._way.exact else Way(nlp, scaling, functions, True)
+        self._subproblem = self._way.subproblem
         self.seconds = time.perf_counter() - began
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -81,29 +82,21 @@ class SqpEngine:
         end = began + min(self.solver.seconds, np.inf if seconds is None else seconds)
         low, high = self._bounds(lower, upper)
         data = self.nlp.data if data is None else data
-        x = np.clip(w / self.scaling.columns, low, high)
-        known = None if multipliers is None else multipliers[0] / self.scaling.rows * self.scaling.objective
-        status, message, iterations, known, bound, size = Status.ITERATIONS, "", 0, known, np.zeros(len(x)), np.inf
+        iterate = self._begun(w, low, high, multipliers)
+        status, message, way = Status.ITERATIONS, "", self._way
         try:
-            while iterations < self.solver.iterations:
+            while iterate.iterations < self.solver.iterations:
                 if time.perf_counter() > end:
                     status = Status.TIME
                     break
-                step = self._linearized(x, data, known)
-                answer = self._form.solve(step, self._form.prepare(step), self._limits(x, low, high))
-                iterations += 1
-                d = self._subproblem.whole(step, answer.d)
-                before, size = size, float(np.abs(d).max(initial=0.0))
-                careful = size > _LARGE and size > _CONTRACTS * before
-                if self._subproblem.exact or careful or size <= self.solver.tolerance:
-                    known, bound = multipliers_of(self._subproblem, step, answer, d)
-                x = np.clip(x + (self._share(step, d, data, known) if careful else 1.0) * d, low, high)
-                if size <= self.solver.tolerance:
-                    status = Status.SOLVED
+                way.advance(iterate, data, low, high, self.solver.tolerance)
+                way = self._slow_way if iterate.slow else way
+                if iterate.size <= self.solver.tolerance:
+                    status = Status.SOLVED if iterate.reach == 1.0 else Status.INFEASIBLE
                     break
         except (UnsolvedError, np.linalg.LinAlgError, FloatingPointError) as error:
             status, message = _failure(error)
-        return self._judged(_Reached(status, message, x, known, bound, iterations), data, low, high, began)
+        return self._judged(iterate, status, message, data, low, high, began)
 
     def prepare(
         self,
@@ -115,13 +108,12 @@ class SqpEngine:
     ) -> Prepared:
         """Linearize at the decisions `w`, with the data that are expected: what can be done before a sample comes."""
         low, high = self._bounds(lower, upper)
-        x = np.clip(w / self.scaling.columns, low, high)
-        known = None if multipliers is None else multipliers[0] / self.scaling.rows * self.scaling.objective
+        begun, data = self._begun(w, low, high, multipliers), self.nlp.data if data is None else data
         try:
-            step = self._linearized(x, self.nlp.data if data is None else data, known)
-            return Prepared(x, low, high, step, self._form.prepare(step))
+            step = self._way.linearized(begun.x, data, begun.rows)
+            return Prepared(begun.x, low, high, step, self._way.prepared(step, begun.columns))
         except (np.linalg.LinAlgError, FloatingPointError) as error:
-            return Prepared(x, low, high, None, None, error)
+            return Prepared(begun.x, low, high, None, None, error)
 
     def feedback(
         self, prepared: Prepared, data: Array | None = None, lower: Array | None = None, upper: Array | None = None
@@ -134,21 +126,21 @@ class SqpEngine:
         low = prepared.lower if lower is None else lower / self.scaling.columns
         high = prepared.upper if upper is None else upper / self.scaling.columns
         data = self.nlp.data if data is None else data
-        x, bound, known = np.clip(prepared.x, low, high), np.zeros(self.nlp.columns), None
-        status, message = Status.SOLVED, ""
+        reached = Iterate(np.clip(prepared.x, low, high), None, np.zeros(self.nlp.columns), np.zeros(0), 1)
+        status, message, way = Status.SOLVED, "", self._way
         try:
             if prepared.step is None:
                 raise prepared.error or FloatingPointError("nothing was prepared")
-            point = self._finite(self._subproblem.point(prepared.x, data))
-            step = self._subproblem.moved(prepared.step, point)
-            answer = self._form.solve(step, prepared.parts, self._limits(prepared.x, low, high))
-            d = self._subproblem.whole(step, answer.d)
-            if self._subproblem.exact:
-                known, bound = multipliers_of(self._subproblem, step, answer, d)
-            x = np.clip(prepared.x + d, low, high)
+            point = way.finite(way.subproblem.point(prepared.x, data))
+            step = way.subproblem.moved(prepared.step, point)
+            answer = way.form.solve(step, prepared.parts, way.limits(prepared.x, low, high))
+            d = way.subproblem.whole(step, answer.d)
+            if way.exact:
+                reached.rows, reached.columns = multipliers_of(way.subproblem, step, answer, d)
+            reached.x = np.clip(prepared.x + d, low, high)
         except (UnsolvedError, np.linalg.LinAlgError, FloatingPointError) as error:
             status, message = _failure(error)
-        return self._stepped(_Reached(status, message, x, known, bound, 1), data, began)
+        return self._stepped(reached, status, message, data, began)
 
     def step(
         self,
@@ -174,84 +166,52 @@ class SqpEngine:
             )
         return low / self.scaling.columns, high / self.scaling.columns
 
-    def _linearized(self, x: Array, data: Array, known: Array | None) -> Step:
-        step = self._subproblem.step(x, data, known)
-        self._finite(step.point)
-        if not (np.isfinite(step.G).all() and np.isfinite(step.E).all() and np.isfinite(step.P).all()):
-            raise FloatingPointError("a derivative is not finite")
-        return step
+    def _begun(self, w: Array, low: Array, high: Array, multipliers: Multipliers | None) -> Iterate:
+        x, prices = np.clip(w / self.scaling.columns, low, high), np.zeros(self._subproblem.rows)
+        if multipliers is None:
+            return Iterate(x, None, np.zeros(len(x)), prices)
+        scale = self.scaling.objective
+        rows, columns = multipliers[0] / self.scaling.rows * scale, multipliers[1] * self.scaling.columns * scale
+        return Iterate(x, rows, columns, prices)
 
-    def _finite(self, point: Point) -> Point:
-        if not (np.isfinite(point.objective) and np.isfinite(point.rows).all()):
-            bad = np.flatnonzero(~np.isfinite(point.rows))
-            raise FloatingPointError(f"not finite: {self.nlp.row_name(int(bad[0])) if len(bad) else 'the objective'}")
-        return point
-
-    def _limits(self, x: Array, low: Array, high: Array) -> Bounds:
-        kept = self._subproblem.structure.kept
-        return Bounds(low[kept] - x[kept], high[kept] - x[kept], *self._subproblem.limits(low, high))
-
-    def _share(self, step: Step, d: Array, data: Array, multipliers: Array) -> float:
-        """The share of a step after which the objective and what rows miss, priced, are less than before it."""
-        s = self._subproblem
-        prices = 1.1 * np.abs(multipliers)
-        before = step.point.objective + float(prices @ s.missed(step.point))
-        share = 1.0
-        for _ in range(_HALVINGS):
-            point = s.point(step.point.x + share * d, data)
-            after = point.objective + float(prices @ s.missed(point))
-            if after <= before + 1e-10 * abs(before):
-                return share
-            share *= 0.5
-        return 1.0
-
-    def _judged(self, reached: _Reached, data: Array, low: Array, high: Array, began: float) -> Outcome:
+    def _judged(
+        self, reached: Iterate, status: Status, message: str, data: Array, low: Array, high: Array, began: float
+    ) -> Outcome:
         """What came out, its optimality recomputed from the problem's own functions."""
-        s, status = self._subproblem, reached.status
+        s = self._subproblem
         rows = np.zeros(s.rows) if reached.rows is None else reached.rows
         point, slope = s.lagrangian(reached.x, data, rows, reached.columns)
         residuals = residuals_of(slope, (point.rows, *s.row_limits, rows), (reached.x, low, high, reached.columns))
         if status is Status.SOLVED and not residuals.hold(_TOLERANCE):
             status = Status.FAILED if np.isfinite(residuals).all() else Status.INVALID_NUMBER
-        return self._outcome(replace(reached, status=status), point, residuals, began)
+        return self._outcome(reached, status, message, point, residuals, began)
 
-    def _stepped(self, reached: _Reached, data: Array, began: float) -> Outcome:
+    def _stepped(self, reached: Iterate, status: Status, message: str, data: Array, began: float) -> Outcome:
         """What one step gave; how optimal it is nobody asks."""
         point = self._subproblem.point(reached.x, data)
         violation = float(self._subproblem.missed(point).max(initial=0.0))
-        status = reached.status
         if status is Status.SOLVED and not np.isfinite(violation + point.objective):
             status = Status.INVALID_NUMBER
-        return self._outcome(replace(reached, status=status), point, Residuals(np.nan, violation, np.nan), began)
+        return self._outcome(reached, status, message, point, Residuals(np.nan, violation, np.nan), began)
 
-    def _outcome(self, reached: _Reached, point: Point, residuals: Residuals, began: float) -> Outcome:
+    def _outcome(
+        self, reached: Iterate, status: Status, message: str, point: Point, residuals: Residuals, began: float
+    ) -> Outcome:
         scaling = self.scaling
         rows = np.zeros(self._subproblem.rows) if reached.rows is None else reached.rows
         return Outcome(
-            status=reached.status,
+            status=status,
             w=reached.x * scaling.columns,
             row_multipliers=rows * scaling.rows / scaling.objective,
             bound_multipliers=reached.columns / scaling.columns / scaling.objective,
             objective=point.objective / scaling.objective,
             iterations=reached.iterations,
             seconds=time.perf_counter() - began,
-            message=reached.message,
+            message=message,
             stationarity=residuals.stationarity,
             violation=residuals.violation,
             complementarity=residuals.complementarity,
         )
-
-
-@dataclass(frozen=True, eq=False)
-class _Reached:
-    """Where a solve ended: scaled columns, multipliers of rows and columns."""
-
-    status: Status
-    message: str
-    x: Array
-    rows: Array | None
-    columns: Array
-    iterations: int
 
 
 def _failure(error: Exception) -> tuple[Status, str]:

@@ -7,9 +7,9 @@ judged from the numbers. Curvature that is not positive is made so on the free c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import casadi as ca
 import numpy as np
@@ -49,6 +49,7 @@ class Answer:
     equations: Callable[[], Array]  # seldom wanted, and not free
     rows: Array
     bounds: Array
+    reach: float = 1.0  # the share of what rows miss that the step makes up for, where all of it was too much
 
 
 class UnsolvedError(ArithmeticError):
@@ -120,6 +121,8 @@ class _Program(NamedTuple):
 class Condensed:
     """The program on the free columns alone."""
 
+    condensed = True
+
     def __init__(self, subproblem: Subproblem):
         s = self.subproblem = subproblem
         count = s.free
@@ -139,8 +142,8 @@ class Condensed:
         self._near = Conic("daqp", self._shape[0], few) if rows > 2 * _NEAR else None
         self._second: Conic | None = None
 
-    def prepare(self, step: Step) -> Condensation:
-        """Everything that the values of a step do not change."""
+    def prepare(self, step: Step, held: Array | None = None) -> Condensation:
+        """Everything that the values of a step do not change. `held`: which free columns bounds held before."""
         s, count = self.subproblem, self.subproblem.free
         both = np.zeros((s.count + 1, s.count))  # the last row is what data follow: nothing
         np.fill_diagonal(both, 1.0)
@@ -149,19 +152,24 @@ class Condensed:
             both[shared] += step.solved[k].follow[chosen, group.inner :] @ both[outer]
         Z, W = np.ascontiguousarray(both[:-1, :count]), both[count:-1, count:]
         self._P.data[:], self._G.data[:] = step.P, step.G
-        curvature = _convex(product(Z[self._curved].T, (self._P @ Z)[self._curved]), s.exact)
+        curvature = product(Z[self._curved].T, (self._P @ Z)[self._curved])
+        curvature = _convex(curvature, s.exact, np.zeros(count, dtype=bool) if held is None else held)
         rows = np.concatenate([self._G @ Z, Z[self._limited]])
         return Condensation(Z, W, curvature, rows, np.sqrt(np.einsum("ij,ij->i", rows, rows)) + 1e-12)
 
-    def solve(self, step: Step, parts: Condensation, bounds: Bounds) -> Answer:
-        """Solve for the values of a step. Raises UnsolvedError."""
+    def solve(self, step: Step, parts: Condensation, bounds: Bounds, reaches: Sequence[float] = (1.0,)) -> Answer:
+        """Solve for the values of a step. `reaches`: see `_within_reach`. Raises UnsolvedError."""
         s, count = self.subproblem, self.subproblem.free
         z = np.concatenate([np.zeros(count), times(parts.W, step.e)])
         slope = times(parts.Z.T, step.q + s.P.times(step.P, z))
         at = np.concatenate([step.g + s.G.times(step.G, z), z[self._limited]])
         low = np.concatenate([bounds.low, bounds.lower[self._limited]]) - at
         high = np.concatenate([bounds.high, bounds.upper[self._limited]]) - at
-        free, rows, own = self._solved(parts, slope, low, high, bounds.lower[:count], bounds.upper[:count])
+
+        def attempt(low: Array, high: Array) -> tuple[Array, Array, Array]:
+            return self._solved(parts, slope, low, high, bounds.lower[:count], bounds.upper[:count])
+
+        (free, rows, own), reach = _within_reach(attempt, low, high, reaches)
         d = times(parts.Z, free) + z
         on_rows, multipliers = rows[: s.G.shape[0]], np.zeros(s.count)
         multipliers[:count] = own
@@ -171,7 +179,7 @@ class Condensed:
             left = step.q + s.P.times(step.P, d) + s.G.pulled(step.G, on_rows) + multipliers
             return -times(parts.W.T, left[count:])
 
-        return Answer(d, equations, on_rows, multipliers)
+        return Answer(d, equations, on_rows, multipliers, reach)
 
     def _solved(
         self, parts: Condensation, slope: Array, low: Array, high: Array, lower: Array, upper: Array
@@ -205,6 +213,8 @@ class Condensed:
 class Sparse:
     """The program on all columns that stay, as it is."""
 
+    condensed = False
+
     def __init__(self, subproblem: Subproblem):
         s = self.subproblem = subproblem
         rows = np.concatenate([s.E.rows, s.E.shape[0] + s.G.rows])
@@ -217,24 +227,49 @@ class Sparse:
         self._P = Pattern(P_rows, P_columns, source, (s.count, s.count))
         self._solver = Conic("piqp", _sparsity(self._P), _sparsity(self._all))
 
-    def prepare(self, step: Step) -> tuple[Array, Array, float]:
+    def prepare(self, step: Step, held: Array | None = None) -> tuple[Array, Array, float]:
         """Entries of the curvature (a little added to its diagonal) in sizes of the largest, of all rows; this size."""
         size = float(np.abs(step.P).max(initial=0.0)) or 1.0
         curvature = self._P.entries(np.concatenate([step.P / size, np.full(self.subproblem.count, _LITTLE)]))
         return curvature, self._all.entries(np.concatenate([step.E, step.G])), size
 
-    def solve(self, step: Step, parts: tuple[Array, Array, float], bounds: Bounds) -> Answer:
-        """Solve for the values of a step. Raises UnsolvedError."""
+    def solve(
+        self, step: Step, parts: tuple[Array, Array, float], bounds: Bounds, reaches: Sequence[float] = (1.0,)
+    ) -> Answer:
+        """Solve for the values of a step. `reaches`: see `_within_reach`. Raises UnsolvedError."""
         curvature, entries, size = parts
         count = len(step.e)
-        low = np.concatenate([step.e, bounds.low - step.g])
-        high = np.concatenate([step.e, bounds.high - step.g])
-        d, on_rows, on_bounds = self._solver(curvature, step.q / size, entries, low, high, bounds.lower, bounds.upper)
-        at = self._all.times(entries, d)
-        missed = max(_outside(at, low, high), _outside(d, bounds.lower, bounds.upper))
-        if not missed <= _FEASIBLE:
-            raise UnsolvedError(infeasible=True)
-        return Answer(d, lambda: size * on_rows[:count], size * on_rows[count:], size * on_bounds)
+        none = np.zeros(count)
+
+        def attempt(low: Array, high: Array) -> tuple[Array, Array, Array]:
+            low, high = np.concatenate([none, low]) + equal, np.concatenate([none, high]) + equal
+            d, on_rows, on_bounds = self._solver(
+                curvature, step.q / size, entries, low, high, bounds.lower, bounds.upper
+            )
+            at = self._all.times(entries, d)
+            if not max(_outside(at, low, high), _outside(d, bounds.lower, bounds.upper)) <= _FEASIBLE:
+                raise UnsolvedError(infeasible=True)
+            return d, on_rows, on_bounds
+
+        equal = np.concatenate([step.e, np.zeros(len(step.g))])
+        (d, on_rows, on_bounds), reach = _within_reach(attempt, bounds.low - step.g, bounds.high - step.g, reaches)
+        return Answer(d, lambda: size * on_rows[:count], size * on_rows[count:], size * on_bounds, reach)
+
+
+def _within_reach(attempt: Callable, low: Array, high: Array, reaches: Sequence[float]) -> tuple[Any, float]:
+    """The first attempt that succeeds when a step need only make up for a share of what rows miss.
+
+    Far from a solution linearized limits may contradict each other where the true ones do not (Powell, Lecture Notes in
+    Mathematics 630 (1978) 144). Raises UnsolvedError of the last attempt.
+    """
+    for reach in reaches:
+        try:
+            return attempt(np.where(low > 0.0, reach * low, low), np.where(high < 0.0, reach * high, high)), reach
+        except UnsolvedError as error:
+            failed = error
+            if not error.infeasible:
+                break
+    raise failed
 
 
 def form_of(subproblem: Subproblem) -> Condensed | Sparse:
@@ -242,15 +277,19 @@ def form_of(subproblem: Subproblem) -> Condensed | Sparse:
     return Condensed(subproblem) if subproblem.exact or subproblem.free <= _CONDENSED else Sparse(subproblem)
 
 
-def _convex(curvature: Array, exact: bool) -> Array:
-    """The nearest curvature with eigenvalues that are positive, and not too small for a program to be solved."""
+def _convex(curvature: Array, exact: bool, held: Array) -> Array:
+    """A curvature near by with eigenvalues that are positive, and not too small for a program to be solved.
+
+    Columns that bounds hold are set apart, so that their curvature, which does not count, spoils nobody else's.
+    """
     curvature = 0.5 * (curvature + curvature.T)
     largest = np.abs(curvature).max(initial=0.0) or 1.0
     if exact:
         try:
             np.linalg.cholesky(curvature + _LITTLE * largest * np.eye(len(curvature)))
         except np.linalg.LinAlgError:
-            curvature = _clipped(curvature)
+            apart = held[:, None] ^ held[None, :]
+            curvature = _clipped(np.where(apart, 0.0, curvature))
     diagonal = curvature.diagonal()
     return curvature + np.diag(np.where(diagonal < _LITTLE * largest, _FLAT, _LITTLE) * largest)
 

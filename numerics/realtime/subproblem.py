@@ -58,7 +58,7 @@ class Subproblem:
         self._bounded = [self._bounded_inside(group) for group in structure.groups]
         self._scale(functions)
         self.E, self.G, self.P = self._equations(), self._limits(), self._curvature()
-        cells = [self.number[g.cells[:, g.kept]].ravel() for g in structure.groups if g.weighted]
+        cells = [self.number[g.cells[:, g.kept]].ravel() for g in structure.groups if g.sloped]
         cells += [self.number[piece.cells].ravel() for piece, _ in structure.loose if piece.weighted]
         to = np.concatenate([np.zeros(0, int), *cells])
         self._slope_from = np.flatnonzero(to >= 0)
@@ -236,8 +236,8 @@ class Subproblem:
             own = each.jacobian[:, group.equations :, : group.inner] @ within
             rest.append((point.rows[group.row_at[:, group.equations :]] + own[:, :, 0]).ravel())
             inside.append((point.x[group.cells[:, bounded]] + within[:, bounded, 0]).ravel())
-            if group.weighted:
-                slopes.append(_slope(each, point.slopes[group.slope_at]).ravel())
+            if group.sloped:
+                slopes.append(_slope(each, point.slopes).ravel())
         g = np.concatenate([*rest, *inside, point.rows[self.rows_loose]])
         for piece, where in self.structure.loose:
             if piece.weighted:
@@ -299,9 +299,10 @@ def _bent(solved: Solved) -> Array:
     return kept + cross + cross.transpose(0, 2, 1) + within
 
 
-def _slope(solved: Solved, slopes: Array) -> Array:
+def _slope(solved: Solved, flat: Array) -> Array:
     """Slopes by what stays, the step inside taken."""
     group, hessian = solved.elements, solved.hessian
+    slopes = flat[group.slope_at] if group.weighted else np.zeros((group.count, group.arguments))
     if hessian is not None and group.inner_curved:
         slopes = slopes + (hessian[:, :, : group.inner] @ solved.step[:, : group.inner, None])[:, :, 0]
     kept = slopes[:, group.kept]

@@ -73,7 +73,7 @@ class Plant:
     def __init__(self, plant: Flowsheet, recipe: Recipe, every: float, manipulated: tuple[str, ...], **inputs: Any):
         names = [name for name, scalar in plant.scalars.items() if scalar.kind == State.kind]
         sensors = ExtendedKalman(noise=dict.fromkeys(names, 1.0), robust=None)
-        self.model = sensors.model(plant, recipe, every, manipulated, inputs, accuracy=1e-9)
+        self.model = sensors.model(plant, recipe, every, manipulated, inputs, accuracy=1e-8)
         self.names = self.model.entries.states
 
     def start(self) -> dict[str, float]:

@@ -21,6 +21,7 @@ from titer.control import (
     Scaled,
     Spike,
     Step,
+    Stuck,
     Walk,
     close_loop,
 )  # fmt: skip
@@ -309,6 +310,25 @@ def test_a_loop_can_be_stopped():
 def test_what_does_not_fit_is_refused_by_name(given, text):
     with pytest.raises(SpecificationError, match=f"^{text}"):
         close_loop(plant, Following(lasting(100.0)), **given)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: close_loop(plant, Following(lasting(9.0)), seed=-1), "close_loop: seed must be a whole number"),
+        (lambda: close_loop(plant, Following(lasting(9.0)), until=-5.0), "close_loop: until must be a time after 0"),
+        (lambda: close_loop(plant, "pid"), "close_loop: expected a controller, such as NMPC"),
+        (lambda: close_loop(plant, Following(lasting(9.0)), faults=Frozen(name=lag.y)), "faults: expected a list"),
+        (lambda: close_loop(plant, Following(lasting(9.0)), points=0), "close_loop: points must be a finite number"),
+        (lambda: Missing(name=lag.y, probability=3.0), r"Missing of lag\.y: probability must be .* at most 1, got 3"),
+        (lambda: Frozen(name=lag.y, start=5.0, end=1.0), r"Frozen of lag\.y: it ends at 1, before it starts at 5"),
+        (lambda: Stuck(lag.u, start=-1.0), r"Stuck lag\.u: expected 0 <= start < end, got -1"),
+        (lambda: Step(name=lag.w, by=float("nan")), r"Step of lag\.w: by must be a finite number, got nan"),
+    ],
+)
+def test_what_cannot_be_is_refused_where_it_is_made(make, text):
+    with pytest.raises(SpecificationError, match=f"^{text}"):
+        make()
 
 
 def test_truth_and_model_speak_of_the_same_names_and_units():

@@ -125,7 +125,7 @@ def test_pictures_show_what_was_measured_set_and_wanted(log):
         log.plot_plans(reactor.T)
 
 
-def test_a_fan_shows_what_was_planned_over_what_came():
+def test_a_fan_shows_what_was_planned_over_what_came(tmp_path):
     class Planning(Following):
         def step(self, memory, sample, previews=None, **rest):
             action, memory = super().step(memory, sample, previews, **rest)
@@ -135,3 +135,9 @@ def test_a_fan_shows_what_was_planned_over_what_came():
     log = close_loop(plant, Planning(lasting(100.0), lambda t: 1.0))
     lines = log.plot_plans(lag.y, every=2).axes[0].get_lines()
     assert len([line for line in lines if len(line.get_xdata()) == 2]) == 5
+    expected = log.frame()[f"planned {lag.y}"].to_numpy()  # the line from 0 to 1 over 50 s, 10 s on
+    assert np.isnan(expected[0])
+    np.testing.assert_allclose(expected[1:], 0.2)
+    read = Log.load(log.save(tmp_path / "fan"))
+    pd.testing.assert_frame_equal(read.frame(), log.frame())
+    pd.testing.assert_frame_equal(read.plan(3), log.plan(3))

@@ -141,3 +141,24 @@ def test_bad_arguments_are_named():
         monte_carlo(plant, pi, [])
     with pytest.raises(SpecificationError, match=r"^monte_carlo: jobs must be a whole number"):
         monte_carlo(plant, pi, CASES, jobs=0)
+
+
+def test_what_cannot_be_sent_to_processes_is_run_here_or_refused_by_name():
+    """A truth that holds a lock is used where it is; where processes were asked for, the study does not begin."""
+    import threading
+
+    lock = threading.Lock()
+
+    def made(case):
+        with lock:
+            return plant.with_values(case)
+
+    with pytest.raises(SpecificationError, match=r"^monte_carlo: jobs: truth, controllers or terms cannot be sent"):
+        monte_carlo(made, pi, CASES[:3], jobs=2)
+    assert len(monte_carlo(made, pi, CASES[:3]).table) == 3
+
+
+def test_distributions_are_drawn_as_sample_draws_them():
+    drawn = monte_carlo(plant, fixed, {lag.K: (2.0, 0.4), lag.tau: (50.0, 5.0)}, runs=4, seed=3, **JUDGED)
+    given = monte_carlo(plant, fixed, sample({lag.K: (2.0, 0.4), lag.tau: (50.0, 5.0)}, 4, seed=3), seed=3, **JUDGED)
+    pd.testing.assert_frame_equal(numbers(drawn), numbers(given))

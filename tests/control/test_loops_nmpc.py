@@ -7,7 +7,7 @@ import pytest
 
 from tests.control.loops_toys import lag, lasting, plant
 from titer.control import NMPC, PID, Failing, Loop, Track, Uniform, close_loop, monte_carlo
-from titer.estimation import Drift, ExtendedKalman
+from titer.estimation import Drift, ExtendedKalman, Sample
 from titer.flowsheets import Integral, PiecewiseConstant
 from titer.numerics import Grid
 
@@ -28,7 +28,7 @@ def nmpc():
 def test_an_interrupted_loop_of_the_nmpc_goes_on_with_the_same_actions(nmpc, tmp_path):
     """Its estimate, its plan, its set points and its events are in the file, and nothing else is needed."""
     conditions = {"noise": NOISE, "seed": 2, "previews": WANTED}
-    failing = Failing(nmpc, solver=0.2, nan=0.2, seed=1, unable=nmpc.disabled())
+    failing = Failing(nmpc, solver=0.2, nan=0.2, seed=1)
 
     def interrupt(text):
         if "t = 170 " in text:
@@ -47,7 +47,7 @@ def test_an_interrupted_loop_of_the_nmpc_goes_on_with_the_same_actions(nmpc, tmp
 
 def test_bounds_and_rates_are_kept_on_many_plants_whatever_fails(nmpc):
     """30 % mismatch, a third of all solves and measurements lost: no command leaves its bounds, no loop breaks off."""
-    failing = Failing(nmpc, solver=0.33, nan=0.33, unable=nmpc.disabled())
+    failing = Failing(nmpc, solver=0.33, nan=0.33)
     pi = PID(plant, lasting(300.0), [Loop(lag.y, lag.u, 1.0, gain=0.5, integral=40.0)], 10.0, inputs={lag.d: 0.0})
     study = monte_carlo(
         plant, {"NMPC": nmpc, "failing": failing, "PI": pi},
@@ -67,3 +67,17 @@ def test_a_constant_disturbance_leaves_no_offset(nmpc):
     log = close_loop(plant.with_values({lag.K: 1.8, lag.w: -0.2}), nmpc, previews={lag.y: 1.0})
     assert log.truth[lag.y].iloc[-1] == pytest.approx(1.0, abs=1e-4)
     assert log.commanded[lag.u].between(-1e-12, 1.2 + 1e-12).all()
+
+
+def test_a_controller_that_was_built_can_be_sent_to_another_process(nmpc):
+    """Its settings travel; what it built does not."""
+    import pickle
+
+    from joblib.externals.loky.backend.reduction import dumps
+
+    sample = Sample(0.0, {lag.y: 0.1})
+    for controller in (nmpc, nmpc.disabled()):
+        sent = pickle.loads(dumps(controller))
+        one, other = (c.start(sample, WANTED).action for c in (controller, sent))
+        assert one.values == other.values
+        assert one.status == other.status

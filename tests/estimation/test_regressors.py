@@ -230,6 +230,28 @@ def test_two_fits_of_one_shape_have_one_structure() -> None:
     assert lowered(scaled(gp(RBF(1.0))).fit(X[1:], y[1:])).mean != first.mean
 
 
+@pytest.mark.parametrize(
+    "estimator", [scaled(SVR(C=10.0)), scaled(KernelRidge(0.1, kernel="rbf")), GAUSSIAN[2]], ids=named
+)
+def test_models_of_fewer_points_are_filled_up_to_one_shape(estimator: Any) -> None:
+    X, y = data()
+    models = []
+    for count in (SAMPLES, SAMPLES - 5):
+        regressor = estimator.fit(X[:count], y[:count])
+        model = lowered(regressor, points=40)
+        plain = lowered(regressor)
+        assert model.predict(points()) == pytest.approx(plain.predict(points()), rel=1e-12)
+        if model.variance is not None:
+            assert model.deviation(points()) == pytest.approx(plain.deviation(points()), rel=1e-12)
+        models.append(model)
+    assert models[0].mean == models[1].mean
+    assert models[0].variance == models[1].variance
+    with pytest.raises(SpecificationError, match=r"has \d+ points, which points=3 cannot hold"):
+        lowered(regressor, points=3)
+    with pytest.raises(SpecificationError, match="Ridge is no sum over points"):
+        lowered(fitted(Ridge()), points=3)
+
+
 def test_one_result_of_several_is_chosen() -> None:
     X, y = data()
     targets = np.column_stack([y, np.sqrt(X[:, 1])])

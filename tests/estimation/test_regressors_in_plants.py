@@ -114,6 +114,27 @@ def test_coefficients_of_a_learned_rate_are_estimated_from_batches() -> None:
     assert errors[1] < errors[0] / 8.0  # what is left is the error of collocation
 
 
+def test_all_coefficients_are_refined_in_one_fit() -> None:
+    """A polynomial of half the right size, refined on four noisy batches, predicts a fifth one."""
+    rng, experiments = np.random.default_rng(0), []
+    for T_j in (318.0, 326.0, 334.0, 342.0):
+        frame = simulate(TRUTH, REACT, {reactor.T_j: T_j}).frame()[[reactor.c_A, reactor.c_B]].iloc[::10]
+        noisy = frame + 0.003 * rng.normal(size=frame.shape)
+        experiments.append(Experiment(noisy, dict.fromkeys(noisy, 0.003), recipe=REACT, inputs={reactor.T_j: T_j}))
+    X = samples(30)
+    fitted = make_pipeline(StandardScaler(), PolynomialFeatures(2), Ridge(30.0)).fit(X, 0.5 * log_factor(X))
+    term = LearnedTerm(reactor.r_1, FEATURES, lowered(fitted), Multiplicative(0.3, 3.0), Domain.of_data(X, limit=4.0))
+    rough = BATCH.corrected(Correction(term))
+    names = list(rough.unit("reactor").correction.r_1)[5:]  # behind the scaler and the weight of a constant
+    fit = estimate(rough, experiments, free=names, grid=Grid(30))
+    true, *others = (
+        simulate(plant, REACT, {reactor.T_j: 330.0}).at_end(reactor.c_B)
+        for plant in (TRUTH, BATCH, rough, rough.with_values(fit.values))
+    )
+    missed = [abs(end - true) for end in others]
+    assert missed[2] < 0.05 * missed[1] < 0.05 * missed[0]
+
+
 def test_a_process_in_a_plan_is_solved_and_certified() -> None:
     """The corrected plan is nearly as good on the true plant as that of the true plant itself."""
     how: dict[str, Any] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -276,6 +278,10 @@ def test_a_picture_shows_pools_phases_and_the_second_axis(recorded):
     assert axes[0].get_xlabel() == "volume [mL]"
     assert any(text.get_text() == "pool" for text in axes[0].texts)
     assert axes[-1].get_ylabel() == "B [g/L]"
+    assert axes[0].get_ylabel() == "uv.A"
+    assert of.plot().axes[0].get_ylabel() == "concentration [mg/mL]"
+    in_moles = replace(of, amount_unit="umol")
+    assert in_moles.plot(second="B").axes[-1].get_ylabel() == "B [mM]"
     with pytest.raises(SpecificationError, match="unknown"):
         of.plot(second="salt")
 

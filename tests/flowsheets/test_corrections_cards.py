@@ -24,6 +24,7 @@ from titer.flowsheets import (
     simulate,
 )
 from titer.flowsheets.corrections.applying import learned
+from titer.flowsheets.corrections.domain import faded
 from titer.flowsheets.corrections.external import lowered_function, lowered_onnx
 from titer.flowsheets.corrections.kernels import (
     Constant,
@@ -161,8 +162,11 @@ def test_along_a_run_it_says_where_it_acts_how_large_and_how_sure():
     mine = told[reactor.r_1]
     assert (mine["low"] < mine["correction"]).all()
     assert (mine["correction"] < mine["high"]).all()
-    acting, spread, _ = correction().terms[0].at(run.frame()[[reactor.T, reactor.c_A]])
-    assert mine["high"].to_numpy() == pytest.approx(np.exp(acting + 2.0 * spread), rel=1e-12)
+    term, X = correction().terms[0], run.frame()[[reactor.T, reactor.c_A]]
+    fade = faded(term.domain.distances(X) ** 2)
+    high = fade * term.form.bounded(term.model.predict(X) + 2.0 * term.model.deviation(X))
+    assert mine["high"].to_numpy() == pytest.approx(np.exp(high), rel=1e-12)
+    assert mine["high"].max() < 2.0
     with pytest.raises(SpecificationError, match=r"the frame has no column reactor\.c_A"):
         correction().along(run.frame()[[reactor.T]])
 

@@ -56,8 +56,8 @@ def coarseness(who: str, number: float, method: Method) -> str | None:
 def blurred(number: float, cells: int) -> float:
     """How much broader a linear front leaves finite volumes of order 3, by its deviation.
 
-    Limiting adds to the variance some cells^2 that hardly depend on how many cells there are: a fit within 8 % to Peclet
-    numbers of 500 to 14 000 and fronts 1.5 to 12 cells wide.
+    Limiting adds to the variance some cells^2 that hardly depend on how many cells there are: a fit within 8 % to
+    Peclet numbers of 500 to 14 000 and fronts 1.5 to 12 cells wide.
     """
     width = cells * math.sqrt(2.0 / number)
     return math.sqrt(1.0 + 1.18 * number**0.28 / width**2)

@@ -1,0 +1,267 @@
+"""How fast is a step of NMPC beside do-mpc? Run by `python -m benchmarks.nmpc --peer PYTHON`.
+
+PYTHON is the interpreter of an environment with do-mpc 5.1.2 and casadi 3.7.2 (or TITER_DO_MPC names it). Its closed
+loops of two of its own examples are replayed: at each state do-mpc and titer solve the same program, one after the other
+on one thread, and their first moves are compared with those of do-mpc's program solved to 1e-10. titer solves it until a
+step is below 1e-4 (`converged`), or takes one step prepared before (`feedback`). `cold`: random states without a plan
+to go on from; what SQP leaves, fatrop and then IPOPT solve. `--quick` takes fewer steps and writes no file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from benchmarks.harness import RESULTS, record, show, verdict
+from benchmarks.nmpc_problems import Example, Posed, fermentation, pose, reactor, scaled
+from titer.cases.case import Claim
+from titer.numerics.program import Scaling
+from titer.numerics.realtime import Sqp, SqpEngine
+from titer.numerics.solvers import Engine, Fatrop, Ipopt, Outcome
+
+Array = np.ndarray
+EXAMPLES: dict[str, Callable[[], Example]] = {
+    "cstr": lambda: reactor(tree=False),
+    "tree": lambda: reactor(tree=True),
+    "fermentation": fermentation,
+}
+WANTED = {  # times faster than do-mpc, of the medians
+    ("cstr", "converged"): 15.0,
+    ("tree", "converged"): 10.0,
+    ("cstr", "feedback"): 50.0,
+    ("fermentation", "converged"): 5.0,
+}
+
+
+@dataclass
+class Times:
+    """Seconds of one method's steps, and by how much its first moves differ from the sharp ones, in sizes of the moves."""
+
+    seconds: list[float] = field(default_factory=list)
+    differences: list[float] = field(default_factory=list)
+    iterations: list[int] = field(default_factory=list)
+    failures: int = 0
+
+    def add(self, seconds: float, difference: float, iterations: int, ok: bool) -> None:
+        """Note a step."""
+        self.seconds.append(seconds)
+        self.differences.append(difference)
+        self.iterations.append(iterations)
+        self.failures += not ok
+
+    def figures(self) -> dict[str, float]:
+        """Median, 95 % and largest milliseconds, and the rest."""
+        ms = 1e3 * np.array(self.seconds)
+        return {
+            "median": float(np.median(ms)),
+            "p95": float(np.quantile(ms, 0.95)),
+            "max": float(ms.max()),
+            "iterations": float(np.median(self.iterations)),
+            "difference": float(np.max(self.differences)),
+            "failures": float(self.failures),
+            "steps": float(len(ms)),
+        }
+
+
+class Peer:
+    """do-mpc in its own process, one step at a time."""
+
+    def __init__(self, python: str, example: str):
+        script = Path(__file__).with_name("nmpc_do_mpc.py")
+        threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            [python, str(script), example],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=os.environ | threads,
+        )
+        self.version = self._read()["ready"]
+
+    def step(self, asked: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """do-mpc's step at the state it reached, or at another one, cold."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("do-mpc's process ended; does --peer name a Python that has do-mpc?")
+        return json.loads(line)
+
+
+def loop(python: str, name: str, steps: int) -> dict[str, Times]:
+    """do-mpc's closed loop, with titer's answers to the same states."""
+    example = EXAMPLES[name]()
+    posed = pose(example)
+    scaling = scaled(posed)
+    engine = SqpEngine(posed.nlp, scaling)
+    peer, sizes = Peer(python, name), np.array(example.sizes)
+    times = {method: Times() for method in ("do-mpc", "converged", "preparation", "feedback")}
+    plan = _first_plan(posed, scaling, np.array(example.start), np.zeros(len(sizes)))
+    stepped, multipliers, moved = plan.w, (plan.row_multipliers, plan.bound_multipliers), None
+    for _ in range(steps):
+        theirs = peer.step()
+        x, before, sharp = (np.array(theirs[key]) for key in ("x", "before", "sharp"))
+        times["do-mpc"].add(
+            theirs["seconds"], _far(np.array(theirs["u"]), sharp, sizes), theirs["iterations"], theirs["ok"]
+        )
+        data = posed.data(x, before)
+        expected = posed.data(stepped[posed.next] if moved is not None else x, before)
+        gc.collect()
+        gc.disable()
+        began = perf_counter()
+        plan = engine.solve(plan.w[posed.shift], data, multipliers=multipliers)
+        solved = perf_counter()
+        prepared = engine.prepare(stepped[posed.shift], expected, multipliers=moved)
+        ready = perf_counter()
+        step = engine.feedback(prepared, data)
+        done = perf_counter()
+        gc.enable()
+        multipliers = plan.row_multipliers, plan.bound_multipliers
+        stepped, moved = step.w, (step.row_multipliers, step.bound_multipliers)
+        times["converged"].add(solved - began, _far(plan.w[posed.first], sharp, sizes), plan.iterations, plan.status.ok)
+        times["preparation"].add(ready - solved, 0.0, 1, prepared.step is not None)
+        times["feedback"].add(done - ready, _far(step.w[posed.first], sharp, sizes), 1, step.status.ok)
+    peer.close()
+    return times
+
+
+def cold(python: str, starts: int, seed: int = 1) -> tuple[dict[str, Times], dict[str, int]]:
+    """Random states of the reactor, each without a plan to go on from; who of the ladder solved them."""
+    example = EXAMPLES["cstr"]()
+    posed = pose(example)
+    scaling, generator = scaled(posed), np.random.default_rng(seed)
+    rungs = {
+        "SQP": SqpEngine(posed.nlp, scaling, Sqp(iterations=25)),
+        "fatrop": Engine(posed.nlp, Fatrop(tolerance=1e-8, iterations=200)),
+        "IPOPT": Engine(posed.nlp, Ipopt(tolerance=1e-8)),
+    }
+    peer, sizes = Peer(python, "cstr"), np.array(example.sizes)
+    times, solved = {"do-mpc": Times(), "ladder": Times()}, dict.fromkeys([*rungs, "nobody"], 0)
+    peer.step()
+    for _ in range(starts):
+        x = np.array(example.start) * generator.uniform(0.8, 1.1, size=4)
+        before = np.array([generator.uniform(low, high) for low, high in example.bounds])
+        theirs = peer.step({"x": x.tolist(), "before": before.tolist()})
+        sharp = np.array(theirs["sharp"])
+        times["do-mpc"].add(
+            theirs["seconds"], _far(np.array(theirs["u"]), sharp, sizes), theirs["iterations"], theirs["ok"]
+        )
+        w = posed.start.copy()
+        w[posed.first] = before
+        began = perf_counter()
+        who, outcome = _climbed(rungs, posed, scaling, w, posed.data(x, before))
+        solved[who] += 1
+        times["ladder"].add(
+            perf_counter() - began, _far(outcome.w[posed.first], sharp, sizes), outcome.iterations, outcome.status.ok
+        )
+    peer.close()
+    return times, solved
+
+
+def _climbed(
+    rungs: Mapping[str, SqpEngine | Engine], posed: Posed, scaling: Scaling, w: Array, data: Array
+) -> tuple[str, Outcome]:
+    nlp = posed.nlp
+    for name, engine in rungs.items():
+        if isinstance(engine, SqpEngine):
+            outcome = engine.solve(w, data)
+        else:
+            outcome = engine.solve(w, scaling, nlp.lower, nlp.upper, data)
+        if outcome.status.ok:
+            return name, outcome
+    return "nobody", outcome
+
+
+def _first_plan(posed: Posed, scaling: Scaling, x: Array, before: Array) -> Outcome:
+    """The plan a loop begins with, by IPOPT: a cold start is not what is timed here."""
+    nlp = posed.nlp
+    return Engine(nlp, Ipopt(tolerance=1e-9)).solve(posed.start, scaling, nlp.lower, nlp.upper, posed.data(x, before))
+
+
+def _far(move: Array, sharp: Array, sizes: Array) -> float:
+    return float((np.abs(move - sharp) / sizes).max())
+
+
+def claims(loops: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[Claim]:
+    """What the project promises: times faster, with first moves as near to the sharp ones as do-mpc's."""
+    found = []
+    for (name, method), wanted in WANTED.items():
+        if name in loops:
+            ratio = loops[name]["do-mpc"]["median"] / loops[name][method]["median"]
+            found.append(Claim(f"{name}, {method}: times faster than do-mpc", ratio, wanted, kind="at least"))
+    for name, figures in loops.items():
+        theirs, own = figures["do-mpc"]["difference"], figures["converged"]["difference"]
+        found.append(Claim(f"{name}: first moves off, of do-mpc's", own / theirs, 1.0, kind="at most"))
+        found.append(Claim(f"{name}: solves that failed", figures["converged"]["failures"], 0.0, kind="at most"))
+    return found
+
+
+def rows(loops: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[tuple[str, ...]]:
+    """The table's rows."""
+    table = []
+    for name, methods in loops.items():
+        base = methods["do-mpc"]["median"]
+        for method, f in methods.items():
+            times = f"{f['median']:.3g} / {f['p95']:.3g} / {f['max']:.3g}"
+            table.append(
+                (f"{name}, {method}", times, f"{base / f['median']:.3g}", f"{f['iterations']:.0f}",
+                 f"{f['difference']:.1e}", f"{f['failures']:.0f} of {f['steps']:.0f}")
+            )  # fmt: skip
+    return table
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare and print; without `--quick` also write results/nmpc.json and nmpc.png."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.nmpc", description=__doc__)
+    parser.add_argument("--peer", default=os.environ.get("TITER_DO_MPC"), help="a Python with do-mpc 5.1.2")
+    parser.add_argument("--quick", action="store_true", help="few steps, no file")
+    options = parser.parse_args(arguments)
+    if not options.peer:
+        print("no peer: give --peer PYTHON, or set TITER_DO_MPC, to an interpreter that has do-mpc.", file=sys.stderr)
+        return 2
+    steps = (
+        {"cstr": 10, "tree": 4, "fermentation": 10} if options.quick else {"cstr": 50, "tree": 25, "fermentation": 100}
+    )
+    timed = {name: loop(options.peer, name, count) for name, count in steps.items()}
+    loops = {name: {method: t.figures() for method, t in methods.items()} for name, methods in timed.items()}
+    starts, solved = cold(options.peer, 10 if options.quick else 200)
+    loops_and_cold = {**loops, "cstr, cold": {method: t.figures() for method, t in starts.items()}}
+    columns = ("step", "ms: median / 95 % / max", "times faster", "iterations", "move off", "failed")
+    show("A step of NMPC, one thread", columns, rows(loops_and_cold))
+    print("cold starts solved by: " + ", ".join(f"{who} {count}" for who, count in solved.items()))
+    stated = claims(loops)
+    if not options.quick:
+        from benchmarks.nmpc_picture import draw
+
+        record("nmpc", {"loops": loops_and_cold, "ladder": solved, "peer": "do-mpc 5.1.2"}, stated, ("casadi",))
+        draw(
+            {name: {m: t.seconds for m, t in methods.items()} for name, methods in timed.items()}, RESULTS / "nmpc.png"
+        )
+    return verdict(stated)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
