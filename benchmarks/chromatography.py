@@ -225,7 +225,7 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> Figure:
         ax.set(title=model.name, xlabel="seconds")
         ax.grid(color="0.9", which="both", linewidth=0.5)
     axes[0].set_ylabel("largest error by the height of the peak")
-    axes[0].legend(frameon=False, fontsize="small")
+    axes[-1].legend(frameon=False, fontsize="small", loc="lower right")
     return figure
 
 

@@ -1,4 +1,4 @@
-"""What are do-mpc's examples as titer's programs? The same costs at the same points, the same bounds, one scenario each.
+"""What are do-mpc's examples as titer's programs? Same costs at the same points, same bounds.
 
 Costs and soft limits stand where do-mpc has them: at the ends of the control pieces, not in an integral.
 """

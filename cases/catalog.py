@@ -32,6 +32,7 @@ CATALOG = {
     "semibatch_safety": "titer.cases.semibatch_safety",
     "semibatch_safety_nmpc": "titer.cases.semibatch_safety_nmpc",
     "soft_sensor": "titer.cases.soft_sensor",
+    "sma_gradient": "titer.cases.sma_gradient",
     "temperature_benchmark": "titer.cases.temperature_benchmark",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +40,7 @@ from titer.flowsheets.units import (
 if TYPE_CHECKING:
     import pandas as pd
 
-BED = Bed.of_diameter(height=25.0, diameter=1.6)  # SP Sepharose FF
+HEIGHT, DIAMETER = 25.0, 1.6  # cm, packed with SP Sepharose FF
 RADIUS = 45.0  # um, the median by volume
 D_M = 1e-10  # m^2/s in the liquid, of a protein of some 20 kDa; the film is no great resistance
 FITTED = (47, 282)  # cm/h
@@ -125,7 +125,7 @@ def pulse_analysis(
         figures={
             "pulses": lambda: pictures.draw_pulses(given.of, models, FITTED, given.real),
             "residuals": lambda: pictures.draw_residuals(given.of, models, FITTED),
-            "van_deemter": lambda: pictures.draw_plates(seen, made, curve(found, bead_spread), FITTED, BED.height),
+            "van_deemter": lambda: pictures.draw_plates(seen, made, curve(found, bead_spread), FITTED, HEIGHT),
         },
         notes=notes(fit, found, table, between),
         sections={
@@ -137,6 +137,12 @@ def pulse_analysis(
         sources=dict.fromkeys(fine.names.values(), f"fitted to the pulses at {FITTED[0]} and {FITTED[1]} cm/h"),
         data={f"{v} cm/h": trace.signal for v, trace in given.of.items()},
     )
+
+
+@cache
+def bed() -> Bed:
+    """The packed bed."""
+    return Bed.of_diameter(HEIGHT, DIAMETER)
 
 
 def rig(mesh: Mesh, spread: float) -> Rig:
@@ -153,7 +159,7 @@ def rig(mesh: Mesh, spread: float) -> Rig:
     )
     shared: dict[str, Any] = {"components": ("protein",), "concentration": "g/L"}
     method = SpectralElements(mesh.elements, 3)
-    column = Column("column", transport=beads, binding=Inert(), method=method, **shared, **BED.sizes)
+    column = Column("column", transport=beads, binding=Inert(), method=method, **shared, **bed().sizes)
     detector = UV("detector", epsilon=0.055, path=0.2, tau=2.0, **shared)
     return Rig(column, detector, Flowsheet(column, detector, connect=[(column.outlet, detector.feed)]))
 
@@ -187,11 +193,11 @@ def by_moments(seen: Mapping[int, Reading], between: float | None, dead: float, 
 
     H = 2 D_ax/u + 2 u (k/(1 + k))^2 r^2/(15 F eps_p D_p), F = (1 - eps_c)/eps_c, k = F eps_p. Source: Kucera (1965).
     """
-    eps_c = KNOWN["eps_c"] if between is None else between / BED.volume
-    total = float(np.mean([seen[v].mean for v in FITTED]) - dead) / BED.volume
+    eps_c = KNOWN["eps_c"] if between is None else between / bed().volume
+    total = float(np.mean([seen[v].mean for v in FITTED]) - dead) / bed().volume
     eps_p, F = (total - eps_c) / (1.0 - eps_c), (1.0 - eps_c) / eps_c
     k = F * eps_p
-    heights = [0.01 * BED.height / seen[v].plates for v in FITTED]
+    heights = [0.01 * HEIGHT / seen[v].plates for v in FITTED]
     speeds = [0.01 / 3600.0 * v / eps_c for v in FITTED]
     slope = (heights[1] - heights[0]) / (speeds[1] - speeds[0])
     radius = 1e-6 * RADIUS * np.exp(spread**2)  # the mean square
@@ -264,9 +270,10 @@ def claims(
     made = []
     for v, row in table.iterrows():
         what = f"{v} cm/h, {row['role']}"
-        made.append(Claim(f"{what}: top, off by", abs(row["top %"]), 1.0, kind="at most", unit="%"))
         made.append(Claim(f"{what}: first moment, off by", abs(row["first moment %"]), 1.0, kind="at most", unit="%"))
-        made.append(Claim(f"{what}: plates, off by", abs(row["plates %"]), 10.0, kind="at most", unit="%"))
+        if v not in FITTED:
+            made.append(Claim(f"{what}: top, off by", abs(row["top %"]), 1.0, kind="at most", unit="%"))
+            made.append(Claim(f"{what}: plates, off by", abs(row["plates %"]), 10.0, kind="at most", unit="%"))
     errors = fit.table()["relative error %"]
     error = float(errors.filter(like="D_p").iloc[0])
     drift = 100.0 * (table["first moment"].max() / table["first moment"].min() - 1.0)
@@ -277,7 +284,7 @@ def claims(
         Claim("the fit replayed by another integrator, apart by", apart, 1e-4, kind="at most"),
     ]
     if between is not None:
-        made.append(Claim("porosity by the excluded impurity", between / BED.volume, found["eps_c"], 0.015))
+        made.append(Claim("porosity by the excluded impurity", between / bed().volume, found["eps_c"], 0.015))
     if not given.real:
         deviations = fit.table()["standard error"]
         for key, value in KNOWN.items():
@@ -289,17 +296,18 @@ def claims(
 def notes(fit: Fit, found: Mapping[str, float], table: pd.DataFrame, between: float | None) -> tuple[str, ...]:
     """What an engineer would take home."""
     errors = fit.table()["standard error"]
-    predicted = table[table["role"] == "predicted"]
+    predicted, own = (table[table["role"] == role] for role in ("predicted", "fitted"))
     said = [
         f"Pore diffusivity {found['D_p']:.3g} +- {float(errors.filter(like='D_p').iloc[0]):.1g} m2/s, porosities "
         f"{found['eps_c']:.3f} between beads and {found['eps_p']:.3f} within them, as far as the protein gets.",
         f"From {FITTED[0]} and {FITTED[1]} cm/h the others follow: tops within "
-        f"{predicted['top %'].abs().max():.2f} %, plates within {predicted['plates %'].abs().max():.1f} %.",
+        f"{predicted['top %'].abs().max():.2f} %, plates within {predicted['plates %'].abs().max():.1f} %; of the "
+        f"fitted ones within {own['top %'].abs().max():.2f} and {own['plates %'].abs().max():.1f} %.",
         "The first moment does not depend on the flow, plates do: pore diffusion. Bead sizes make the tails.",
     ]
     if between is not None:
         said.append(
-            f"An impurity that no pore takes leaves after {between:.2f} mL, {between / BED.volume:.3f} of the column: "
+            f"An impurity that no pore takes leaves after {between:.2f} mL, {between / bed().volume:.3f} of the bed: "
             "the porosity between beads (and dead volume), which the fit was not told."
         )
     return tuple(said)

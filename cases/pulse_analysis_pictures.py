@@ -35,7 +35,7 @@ def draw_pulses(
         ax.set_title(f"{velocity} cm/h, {role}", fontsize="medium")
     axes[0].set_xlim(*SHOWN)
     axes[0].legend(frameon=False)
-    for ax in axes[2:]:
+    for ax in axes:
         ax.set_xlabel("volume [mL]")
     for ax in axes[::2]:
         ax.set_ylabel("absorbance [mAU]")

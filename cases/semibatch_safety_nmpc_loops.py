@@ -31,9 +31,10 @@ EVERY = 1.5  # h between samples
 LONGEST, GUESS = 33.0, 22.5  # h, of the batch
 OFF = {"k0": 0.25, "dH": 0.10, "rhoCp": 0.03}  # relative: how far the plant may be off; nobody estimates rhoCp
 LEFT, SPARE = 0.06, 0.06  # relative: what the robust controller leaves for the rate, and for dH / rhoCp
-LEARNT = 3.0  # h, in which the robust controller gives up what it stands back at first
+LEARNT, SPAN = 4.5, 0.75  # h: when, and in what time, the robust controller gives up what it stands back at first
+PILED = 0.4  # K: what B piles up in one interval, if the rate is 25 % lower, counts after a failure
 HEAT, ASSAY = 0.02, 0.01  # W and mol/L: deviations of the calorimeter, and of the laboratory
-LABORATORY = Laboratory(every=3.0, delay=1.5)
+LABORATORY = Laboratory(every=1.5, delay=1.5)  # the first value that tells anything comes after 3 h
 PRICE = {"safety": 10.0, "product": 1000.0}  # h per K h, and per mol: what misses cost in the controller's eyes
 
 reactor = SemibatchReactor(
@@ -95,10 +96,14 @@ def nmpc(robust: bool = False) -> NMPC:
     """Feed and end, decided anew; how fast and how hot it reacts is estimated from calorimetry and a late laboratory.
 
     Robust: the plant may also be slower (an activation energy counts as R T ln f), and hotter by a smaller rhoCp; and
-    as long as little has been learnt, the limit stands back, by what dH may be off.
+    until the laboratory's values have told something, the limit stands back by what dH and the rate may be off.
     """
-    first = OFF["dH"] * (SAFE - plant.values[reactor.T])
-    kept = Path(lambda v: v.reactor.T_ad + quantity(first * np.exp(-magnitude(v.time, "h") / LEARNT), "K"), upper=SAFE)
+    first = OFF["dH"] * (SAFE - plant.values[reactor.T]) + PILED
+
+    def stood_back(v: Any) -> Any:
+        return v.reactor.T_ad + quantity(first / (1.0 + np.exp((magnitude(v.time, "h") - LEARNT) / SPAN)), "K")
+
+    kept = Path(stood_back, upper=SAFE, name="safety, stood back")
     slower = plant.values[reactor.R] * plant.values[reactor.T] * np.log(1.0 + LEFT)
     other = {reactor.E["r_1"]: slower, capacity: plant.values[capacity] * (1.0 - SPARE)}
     return NMPC(

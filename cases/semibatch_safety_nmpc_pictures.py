@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def draw_loop(shown: Mapping[str, Log], best: Solution) -> Figure:
-    """Feed, temperature after a cooling failure and volume of one plant, by each way, and as one would have known it."""
+    """Feed, temperature after a cooling failure and volume of one plant, by each way, and with perfect knowledge."""
     figure, axes = panels(3, heights=(1.0, 1.3, 0.8), height=2.3)
     for ax, name in zip(axes, (reactor.u, reactor.T_ad, reactor.V), strict=True):
         trace(ax, best[name], **BEST)
@@ -25,9 +25,6 @@ def draw_loop(shown: Mapping[str, Log], best: Solution) -> Figure:
             run = shown[way].run[name]
             trace(ax, run, label=way, **style)
             ax.plot(run.index[-1], run.iloc[-1], "o", color="black", markersize=3.5)
-    believed_hot = shown["robust NMPC"].estimates
-    if reactor.T_ad in believed_hot:
-        axes[1].plot(believed_hot.index, believed_hot[reactor.T_ad], "x", color="black", markersize=4)
     axes[0].set(ylabel="feed [L/h]", ylim=(-0.002, 0.075), title="A plant that is slower and hotter than the model")
     axes[0].legend(fontsize=8, ncols=2)
     axes[1].set(ylabel="temperature after a\ncooling failure [K]")
@@ -46,7 +43,7 @@ def draw_knowledge(log: Log, best: Solution) -> Figure:
     values.set(ylabel="by what the model says", ylim=(0.6, 1.4),
                title="What is learnt (band: 95 %; dotted: the laboratory's values arrive)")  # fmt: skip
     planned_ends(ends, log, 1.0)
-    limit(ends, best.duration["feed"], "perfect knowledge", at=0.99)
+    limit(ends, best.duration["feed"], "perfect knowledge", at=0.99, below=True)
     ends.set(xlabel="time [h]", ylabel="planned end [h]")
     figure.align_ylabels([values, ends])
     return figure

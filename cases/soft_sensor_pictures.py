@@ -20,6 +20,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "moving horizon": {"linestyle": "-.", "color": "black"},
     "with laboratory": {"linestyle": "-", "color": "0.55"},
 }
+NAMES = tuple(LOOKS)
 
 
 def draw_batch(batch: Any, reactor: Any) -> Figure:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from titer.flowsheets.corrections.coefficients import is_coefficient
 from titer.flowsheets.declarations import Parameter, State
 from titer.flowsheets.names import elements_of
 from titer.flowsheets.problems.assembly import Assembled
@@ -127,7 +128,7 @@ def _varied(plan: Solution, of: Sequence[str] | None) -> tuple[str, ...]:
     scalars = plan.source.plant.scalars
     allowed = {n: s for n, s in scalars.items() if s.kind in (Parameter.kind, State.kind) and n not in plan.decided}
     if of is None:
-        return tuple(n for n, s in allowed.items() if s.kind == Parameter.kind)
+        return tuple(n for n, s in allowed.items() if s.kind == Parameter.kind and not is_coefficient(n))
     names = [str(each) for name in of for each in elements_of(name)]
     for name in names:
         if name in plan.decided:

@@ -15,7 +15,7 @@ from titer.flowsheets.problems.problem import FreeNumber
 from titer.flowsheets.problems.solving import Solved
 from titer.flowsheets.problems.wiring import starts_block
 from titer.flowsheets.terms import AtTimes
-from titer.numerics.reduced import Reduced, reduced
+from titer.numerics.reduced import Reduced, reduced, reduced_by_steps
 from titer.numerics.solvers import Manner, Outcome, Status
 
 Array = np.ndarray
@@ -117,13 +117,10 @@ class Work:
         """The solution seen from decided numbers. Raises LinAlgError."""
         started = self.solved.started
         held = [n.column for n in self.numbers if n not in numbers]
-        return reduced(
-            started.engine.program,
-            self.outcome,
-            started.scaling,
-            np.array([*(n.column for n in numbers), *held], dtype=int),
-            self.data,
-        )
+        free = np.array([*(n.column for n in numbers), *held], dtype=int)
+        if started.engine.shot is not None:
+            return reduced_by_steps(started.engine.shot.march, self.outcome, free, self.data)
+        return reduced(started.engine.program, self.outcome, started.scaling, free, self.data)
 
     def samples(self, follow: Array | None = None) -> list[Samples]:
         """Measurements and predictions; `follow` (columns, k): derivatives of all columns, for those of predictions."""

@@ -148,6 +148,12 @@ class March:
             moves[step.made] = found[-1]
         return found
 
+    def bend(self, point: Point, data: Array):  # type: ignore[no-untyped-def]
+        """The sparse Hessian (columns, columns) of the objective in all columns, without what steps add to it."""
+        none = np.zeros(self._rest.nlp.rows)
+        upper = self._rest.hessian(point.w, self._plain(data), 1.0, none).sparse().tocsc()
+        return upper + upper.T - _diagonal(upper.diagonal())
+
     def _along(self, point: Point, data: Array) -> tuple[Array, Array, Array]:
         """Derivatives of cells, of the steps' rows and of their costs, in the free columns."""
         values = np.concatenate([point.w, data])
@@ -184,6 +190,12 @@ class March:
             seeds = symbol.sym("seeds", out.numel() if backward else v.numel(), directions)
             self._forms[key] = ca.Function("slopes", [v, seeds], [ca.densify(ca.jtimes(out, v, seeds, backward))])
         return self._forms[key]
+
+
+def _diagonal(values: Array):  # type: ignore[no-untyped-def]
+    from scipy.sparse import diags
+
+    return diags(values)
 
 
 def march_of(nlp: Nlp) -> March | None:

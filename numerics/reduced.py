@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from titer.numerics.dae import Array
+from titer.numerics.marching import March
 from titer.numerics.program import Program, Scaling
 from titer.numerics.solvers import Outcome
 
@@ -28,6 +29,7 @@ class Reduced:
     follow: Array
     hessian: Array
     gradient: Array
+    exact: bool = True  # False: the curvature of the equations is left out (Gauss and Newton)
 
 
 def reduced(program: Program, outcome: Outcome, scaling: Scaling, free: Array, data: Array | None = None) -> Reduced:
@@ -68,3 +70,27 @@ def reduced(program: Program, outcome: Outcome, scaling: Scaling, free: Array, d
         hessian=(follow.T @ curved) * unscale[:, None] / sizes,
         gradient=(follow.T @ slope) * unscale,
     )
+
+
+def reduced_by_steps(march: March, outcome: Outcome, free: Array, data: Array) -> Reduced:
+    """The same where columns follow by steps: one pass of forward derivatives, and the Hessian of Gauss and Newton.
+
+    Raises ValueError and LinAlgError as `reduced` does.
+    """
+    point = march.run(outcome.w[march.free], data)
+    slopes = march.forward(point, data)
+    lower, upper = (bounds[march.kept] for bounds in march.nlp.row_bounds())
+    equal = np.flatnonzero(lower == upper)
+    wanted = np.searchsorted(march.free, free)
+    others = np.setdiff1d(np.arange(len(march.free)), wanted)
+    if not np.array_equal(march.free[np.minimum(wanted, len(march.free) - 1)], free):
+        raise ValueError("a column that follows from others is no free one")
+    if len(equal) != len(others):
+        raise ValueError(f"{len(equal)} equations for {len(others)} dependent columns")
+    through = np.zeros((len(march.free), len(free)))
+    through[wanted, np.arange(len(free))] = 1.0
+    if len(others):
+        through[others] = np.linalg.solve(slopes.rows[np.ix_(equal, others)], -slopes.rows[np.ix_(equal, wanted)])
+    follow = march.follow(point, data) @ through
+    bend = march.bend(point, data)
+    return Reduced(free, follow, follow.T @ (bend @ follow), slopes.objective @ through, exact=False)

@@ -197,7 +197,7 @@ class _Search:
         if not s.any():
             return
         if self.fresh and s @ y > 0.0:
-            self.matrix = np.eye(len(s)) * float(np.clip((y @ y) / (s @ y), 1e-3, 1e3))
+            self.matrix = np.eye(len(s)) * float(np.clip((y @ y) / (s @ y), 1e-3, 1e6))
             self.fresh = False
         moved = self.matrix @ s
         curved = float(s @ moved)

@@ -18,8 +18,8 @@ from titer.numerics.program import Scaling
 from titer.numerics.sequential import Descent, End, Task, descend
 
 AIM = 1e-7  # residual, scaled, at which a solve ends by itself
-ENOUGH = 1e-5  # residual, scaled, from which a point is called solved
-NEARLY = 1e-4  # and acceptable: where the objective is flat, a line search sees no more than its noise
+ENOUGH = 1e-4  # residual, scaled, from which a point is called solved
+NEARLY = 1e-3  # and acceptable: where the objective is flat, a line search sees no more than its noise
 
 _FLAT = 1e-2  # of a value: a slope below it, for a size of every decision, is called none
 

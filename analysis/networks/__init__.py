@@ -8,6 +8,7 @@ from titer.analysis.networks.draws import Draws
 from titer.analysis.networks.graph import Graph, Kind, Node
 from titer.analysis.networks.learning import Fitted, fit_network, learn_network
 from titer.analysis.networks.model_risk import RiskDraws, risk_draws
+from titer.analysis.networks.model_sources import ModelSources, model_sources
 from titer.analysis.networks.network import Network, network
 from titer.analysis.networks.pictures import plot_network, plot_prediction, plot_shares, plot_waterfall
 from titer.analysis.networks.prediction import Prediction, predict, predictions
@@ -24,6 +25,7 @@ __all__ = [
     "Fitted",
     "Graph",
     "Kind",
+    "ModelSources",
     "Network",
     "Node",
     "Prediction",
@@ -35,6 +37,7 @@ __all__ = [
     "fit_network",
     "held_out",
     "learn_network",
+    "model_sources",
     "network",
     "plot_network",
     "plot_prediction",

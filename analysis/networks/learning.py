@@ -60,9 +60,11 @@ def learn_network(
 def fit_network(graph: Graph, batches: pd.DataFrame, prior: Prior | None = None) -> Fitted:
     """Fit a network to finished batches in closed form: ridge regression of each node on its causes.
 
-    The conjugate prior ties coefficients to the noise: b ~ N(m, u^2 tau^2), tau the prior's deviation. A node's
-    regression uses the batches that measure it and all of its causes. Raises SpecificationError as `learn_network`
-    does, and where too few batches are complete.
+    The conjugate prior ties coefficients to the noise, b ~ N(m, u^2 tau^2), tau the prior's deviation; vague ones are
+    not counted as knowledge of the noise, so that the limit of large tau is least squares with Student's t of n - P
+    degrees of freedom (counted, intervals from 8 batches would cover 86 % instead of 95 %). A node's regression uses
+    the batches that measure it and all of its causes. Raises SpecificationError as `learn_network` does, and where too
+    few batches are complete.
     """
     model = regressions(graph, batches, prior or Prior())
     d, width = model.used.shape
@@ -80,7 +82,7 @@ def fit_network(graph: Graph, batches: pd.DataFrame, prior: Prior | None = None)
         mean[i, slots] = np.linalg.solve(precision, Z.T @ y + known @ before)
         factor[i][np.ix_(slots, slots)] = np.linalg.cholesky(np.linalg.inv(precision))
         off, move = y - Z @ mean[i, slots], mean[i, slots] - before
-        shape[i] = model.prior.shape + 0.5 * rows.sum()
+        shape[i] = model.prior.shape + 0.5 * (rows.sum() - model.vague[i].sum())
         scale[i] = model.prior.scale + 0.5 * (off @ off + move @ known @ move)
         counts[i] = rows.sum()
     return Fitted(model, mean, factor, shape, scale, counts)

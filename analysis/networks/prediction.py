@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from titer.analysis.networks.algebra import absorb, covariance
+from titer.analysis.networks.algebra import SINGULAR, absorb, covariance
 from titer.analysis.networks.beliefs import Measured, readings
 from titer.analysis.networks.draws import Draws
 from titer.analysis.networks.graph import Address, Graph, Node, address_of
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = np.ndarray
+_WELL = 3.0  # times the deviation that is rounding, above which a joint covariance counts as regular
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,15 +131,38 @@ def predict(
         graph, {k: v for k, v in measured.items() if address_of(k) != own}, errors
     )
     parts = []
+    chosen = np.array([*places, n])
     for part in given.parameters.chunks():
-        chosen, m = np.array([*places, n]), len(places)
-        after = absorb(part.mean[:, chosen], covariance(part, chosen), np.arange(m), values, deviations, names)
-        spread = np.sqrt(np.maximum(after.covariance[:, m, m], 0.0))
         parts.append(
-            (after.mean[:, m], spread, part.mean[:, n], after.innovations, after.deviations, after.moves[..., m])
+            (*_told(part.mean[:, chosen], covariance(part, chosen), values, deviations, names), part.mean[:, n])
         )
-    means, spreads, before, innovations, expected, moves = (np.concatenate(p) for p in zip(*parts, strict=True))
+    means, spreads, innovations, expected, moves, before = (np.concatenate(p) for p in zip(*parts, strict=True))
     return Prediction(graph, graph.nodes[n], means, spreads, before, places, values, innovations, expected, moves)
+
+
+def _told(
+    mean: Array, joint: Array, values: Array, errors: Array, names: tuple[str, ...]
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Mean and deviation of the last variable (draws,) given the m others, with their innovations, the deviations of
+    these, and moves (draws, m): by a factor of the joint covariance; one by one where that is singular."""
+    m = len(values)
+    joint[:, np.arange(m), np.arange(m)] += errors**2
+    size = np.sqrt(np.diagonal(joint, axis1=1, axis2=2))
+    try:
+        factor = np.linalg.cholesky(joint / (size[:, :, None] * size[:, None, :]))
+        regular = bool(np.diagonal(factor, axis1=1, axis2=2).min() > np.sqrt(SINGULAR) * _WELL)
+    except (np.linalg.LinAlgError, FloatingPointError):
+        regular = False
+    if not regular:
+        joint[:, np.arange(m), np.arange(m)] -= errors**2
+        after = absorb(mean, joint, np.arange(m), values, errors, names)
+        spread = np.sqrt(np.maximum(after.covariance[:, m, m], 0.0))
+        return after.mean[:, m], spread, after.innovations, after.deviations, after.moves[..., m]
+    off = (values - mean[:, :m]) / size[:, :m]
+    scores = np.linalg.solve(factor[:, :m, :m], off[..., None])[..., 0]
+    expected = np.diagonal(factor, axis1=1, axis2=2) * size
+    moves = factor[:, m, :m] * size[:, m:] * scores
+    return mean[:, m] + moves.sum(axis=1), expected[:, m], scores * expected[:, :m], expected[:, :m], moves
 
 
 def predictions(

@@ -24,7 +24,8 @@ Array = np.ndarray
 EXACT = 16  # players up to which all sets are enumerated
 _SINGULAR = 1e-12  # share of its own variance below which what is left of one is rounding
 _UNRELATED = 1e-12  # correlation below which causes count as independent
-_ORDERS = 256  # in each replicate of the sampled estimate
+_ORDERS = 256  # in each replicate of the sampled estimate, fewer where causes are very many
+_WORK = 2e8  # numbers that a replicate may touch
 _REPLICATES = 8
 
 
@@ -121,7 +122,8 @@ def _sampled(weights: Array, covariance: Array, players: Sequence[Sequence[int]]
     joint = _joint(weights[None], covariance[None])[0]
     floor = _SINGULAR * np.diag(joint)
     means = np.zeros((_REPLICATES, k))
-    for r, drawn in enumerate(orders(_ORDERS, k, _REPLICATES, seed)):
+    count = int(np.clip(_WORK / (causes.size * joint.size), 16, _ORDERS))
+    for r, drawn in enumerate(orders(count, k, _REPLICATES, seed)):
         state, rows = np.repeat(joint[None], len(drawn), axis=0), np.arange(len(drawn))
         for step in range(k):
             before = state[:, -1, -1]

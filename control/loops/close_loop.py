@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +76,7 @@ def close_loop(
     `tolerance`: of the integrator.
 
     Raises SpecificationError for what does not fit, before anything is run, and SolveError where the truth cannot be
-    integrated, with the log up to there as its `solution`.
+    integrated, or the controller gives up, with the log up to there as its `solution`.
     """
     loop = Parts.of(truth, controller, seed, recipe, start, inputs, previews, noise, laboratory, faults, disturbances,
                     actuators, delay, until, manual, points, tolerance)  # fmt: skip
@@ -81,28 +84,30 @@ def close_loop(
     journal = None if keep is None else Journal.opened(keep, _told(loop, controller, seed))
     try:
         _run(loop, Deciding(controller, previews, ahead, journal), notes, progress)
-    except SolveError as error:
-        message = str(error).splitlines()[0]
-        log = written(loop.truth, loop.source, notes, loop.announced, loop.limits, message)
-        raise SolveError(f"close_loop: the truth cannot go on: {error}", log) from None
+    except _StoppedError as stopped:
+        log = written(loop.truth, loop.source, notes, loop.announced, loop.limits, str(stopped.error).splitlines()[0])
+        raise SolveError(f"close_loop: the {stopped.who} cannot go on: {stopped.error}", log) from None
     return written(loop.truth, loop.source, notes, loop.announced, loop.limits, "")
 
 
 def _run(loop: Parts, deciding: Deciding, notes: Notes, progress: Progress | None) -> None:
     """Sample, decide, act, wait: until the recipe is over. `notes` are taken as it goes."""
     truth, positions = loop.truth, dict(loop.positions)
-    moment = begun(truth, loop.start, loop.around(positions, {}))
+    with _named("truth"):
+        moment = begun(truth, loop.start, loop.around(positions, {}))
     sample, shown = sampled(loop.sensors, moment.seen, moment.clock, Shown(), loop.chance)
     applied: dict[str, float] | None = {name: at(position.signal, 0.0) for name, position in positions.items()}
     while True:
         phase, began = truth.planned[moment.phase + moment.ended].name, moment.clock
         wanted = at_time(loop.wanted, began)
-        action = deciding.decide(sample, phase, applied, wanted)
+        with _named("controller"):
+            action = deciding.decide(sample, phase, applied, wanted)
         commanded = _commanded(loop, action, began)
         positions = _moved(loop, positions, commanded, began)
         notes.decided(moment, phase, sample, action, commanded, wanted, loop.by_hand(began))
         stop = min(began + deciding.every, loop.until)
-        moment, stretches = advanced(truth, moment, stop, loop.around(positions, _ends(action, phase)))
+        with _named("truth"):
+            moment, stretches = advanced(truth, moment, stop, loop.around(positions, _ends(action, phase)))
         applied = _held(positions, began, moment.clock)
         notes.ran(moment, stretches, applied, loop.shifts)
         if progress is not None:
@@ -113,6 +118,22 @@ def _run(loop: Parts, deciding: Deciding, notes: Notes, progress: Progress | Non
             return
         positions = {name: position.since(began) for name, position in positions.items()}
         sample, shown = sampled(loop.sensors, moment.seen, moment.clock, shown, loop.chance)
+
+
+class _StoppedError(Exception):
+    """Who cannot go on, and why."""
+
+    def __init__(self, who: str, error: SolveError):
+        super().__init__(who)
+        self.who, self.error = who, error
+
+
+@contextmanager
+def _named(who: str) -> Iterator[None]:
+    try:
+        yield
+    except SolveError as error:
+        raise _StoppedError(who, error) from None
 
 
 @dataclass(eq=False)
@@ -189,10 +210,13 @@ def _held(positions: Mapping[str, Position], a: float, b: float) -> dict[str, fl
 
 def _told(loop: Parts, controller: Controller, seed: Any) -> dict[str, Any]:
     """What tells a loop from others, for its journal."""
+    numbers = [dict(loop.truth.values), dict(loop.start), dict(loop.sensors.noise), loop.delay]
+    digest = hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()[:16]
     return {
         "seed": str(seed.entropy) + str(seed.spawn_key) if isinstance(seed, np.random.SeedSequence) else int(seed),
         "controller": type(controller).__name__,
         "every": float(controller.every),
+        "numbers of the truth": digest,
         "manipulated": list(loop.positions),
         "measured": list(loop.sensors.names),
         "phases": [operation.name for operation in loop.truth.planned],

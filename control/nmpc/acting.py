@@ -5,6 +5,7 @@ Whatever it is, it lies within bounds and rates.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -41,9 +42,15 @@ class Wish:
 
 
 def acted(
-    deciding: Deciding, standby: Standby, now: Met, memory: ControlMemory, standing: Standing, chosen: Chosen
+    deciding: Deciding,
+    standby: Standby,
+    now: Met,
+    memory: ControlMemory,
+    standing: Standing,
+    chosen: Chosen,
+    began: float,
 ) -> tuple[Action, ControlMemory]:
-    """The action of a decision, and the memory after it."""
+    """The action of a decision, and the memory after it; `began`: when its computing did."""
     answer, reasons = chosen.answer, list(now.reasons)
     program = deciding.bank[chosen.horizon].program
     kept: Kept | None
@@ -62,18 +69,22 @@ def acted(
         wish = _instead(deciding, standby, kept, standing, memory, why)
         if wish.status is not ActionStatus.SHIFTED:
             kept = None
-    memory = replace(memory, kept=kept)
-    plan = None if kept is None else plan_of(deciding, kept, memory)
-    return finished(deciding, now, memory, wish, reasons, plan)
+    return finished(deciding, now, memory, wish, reasons, kept, began)
 
 
 def finished(
-    deciding: Deciding, now: Met, memory: ControlMemory, wish: Wish, reasons: list[str], plan: Plan | None
+    deciding: Deciding,
+    now: Met,
+    memory: ControlMemory,
+    wish: Wish,
+    reasons: list[str],
+    kept: Kept | None,
+    began: float,
 ) -> tuple[Action, ControlMemory]:
-    """The action that a wish becomes within bounds and rates, and the memory after it."""
+    """The action that a wish becomes within bounds and rates, and the memory after it, which keeps a plan."""
     table, delay = deciding.wanted.table, deciding.wanted.table.delay
     applied, values, limits = _allowed(deciding, memory, wish, reasons)
-    end = _planned_end(deciding, memory, memory.kept)
+    end = _planned_end(deciding, memory, kept)
     soon = table.every * (1.0 + (1e-3 if table.is_open(memory.phase) else SAME))
     conditional = table.conditions[memory.phase]
     ends = end if end <= memory.time + soon and not conditional else None
@@ -90,7 +101,8 @@ def finished(
         ends=ends,
         stop=last and (ends is not None or at_once),
         reasons=tuple(reasons),
-        plan=plan,
+        seconds=time.perf_counter() - began,
+        plan=None if kept is None else plan_of(deciding, kept),
         estimate=dict(zip(deciding.wanted.states, memory.x.tolist(), strict=True)) | dict(memory.estimated),
         deviations=now.deviations,
     )
@@ -107,7 +119,8 @@ def finished(
         ending=ends if ends is not None else memory.time if at_once else None,
         over=at_once and last,
         planned=end if table.is_open(memory.phase) else None,
-        totals=_totals(deciding, memory, ends),
+        totals=_totals(deciding, memory, kept, ends),
+        kept=kept,
         counts=counted,
         prepared=None,
     )
@@ -210,16 +223,16 @@ def _planned_end(deciding: Deciding, memory: ControlMemory, kept: Kept | None) -
     return float(min(max(end, earliest, memory.time), max(latest, memory.time)))
 
 
-def _totals(deciding: Deciding, memory: ControlMemory, ends: float | None) -> Mapping[str, float]:
+def _totals(deciding: Deciding, memory: ControlMemory, kept: Kept | None, ends: float | None) -> Mapping[str, float]:
     """Integrals up to the next sample, as planned."""
-    if memory.kept is None:
+    if kept is None:
         return memory.totals
-    program = deciding.bank[memory.kept.horizon].program
+    program = deciding.bank[kept.horizon].program
     if not program.cells.totals:
         return memory.totals
     table = deciding.wanted.table
     until = (ends if ends is not None else memory.time + table.every) + table.delay
-    return {**memory.totals, **totals_at(program, memory.kept, until - memory.kept.time)}
+    return {**memory.totals, **totals_at(program, kept, until - kept.time)}
 
 
 def totals_at(program: Program, kept: Kept, gone: float) -> dict[str, float]:
@@ -240,7 +253,7 @@ def totals_at(program: Program, kept: Kept, gone: float) -> dict[str, float]:
     return {}
 
 
-def plan_of(deciding: Deciding, kept: Kept, memory: ControlMemory) -> Plan:
+def plan_of(deciding: Deciding, kept: Kept) -> Plan:
     """A plan as arrays on the recipe's clock, of the first scenario and of all."""
     program = deciding.bank[kept.horizon].program
     reading, cells = program.reading, np.concatenate([kept.w, kept.data, [np.nan]])

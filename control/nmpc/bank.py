@@ -11,7 +11,7 @@ from titer.control.nmpc.carrying import Carrier, Places, carrier, places_of_colu
 from titer.control.nmpc.methods import Method, quick, rungs
 from titer.control.nmpc.moves import Handle
 from titer.control.nmpc.posing import Wanted
-from titer.control.nmpc.program import Program, program_of
+from titer.control.nmpc.program import Program, programs_of
 from titer.control.nmpc.soft import Soft
 from titer.control.nmpc.solving import Solvers, solvers_of
 from titer.control.nmpc.timetable import Horizon
@@ -58,9 +58,7 @@ class Bank:
     def _entry(self, horizon: Horizon) -> Entry:
         ipopt = next((rung for rung in rungs(self.method) if isinstance(rung, Ipopt)), Ipopt())
         ipopt = Ipopt(ipopt.tolerance, min(ipopt.seconds, self.seconds), ipopt.iterations, ipopt.options)
-        program = program_of(self.wanted, horizon, self.handles, self.softs, ipopt)
-        assert program is not None
-        elastic = program_of(self.wanted, horizon, self.handles, self.softs, ipopt, elastic=True)
+        program, elastic = programs_of(self.wanted, horizon, self.handles, self.softs, ipopt)
         settings = quick(self.method)
         engine = None if settings is None else SqpEngine(program.nlp, program.scaling, settings)
         solvers = solvers_of(program, elastic, rungs(self.method))

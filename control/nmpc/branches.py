@@ -73,8 +73,8 @@ class Branches:
     """The plants of all scenarios.
 
     `realized`: of each scenario, values of parameters at the samples ahead, the last of which stay; `shared`: for how
-    many samples plans are alike that have seen the same (None: all along); `seen`: whether a plan learns at each of
-    these samples which realization there was (a tree), or only after the last of them.
+    many samples plans are alike that have seen the same (None: all along); `keys`: of each scenario, what it sees at
+    each sample (a tree), or after the shared ones.
     """
 
     plants: tuple[Flowsheet, ...]

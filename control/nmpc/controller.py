@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -142,10 +141,6 @@ class NMPC:
     def _set_points(self) -> dict[str, Signal]:
         return set_points(self.wanted)
 
-    def __getstate__(self) -> dict[str, Any]:
-        built = ("bank", "sensing", "_deciding", "_standby", "_set_points")
-        return {key: value for key, value in self.__dict__.items() if key not in built}
-
     def build(self) -> NMPC:
         """Build all programs that a loop may need, and return itself. Raises SolveError where the recipe cannot run."""
         self.bank.prepare()
@@ -244,10 +239,10 @@ class NMPC:
 
     def disabled(self) -> NMPC:
         """The same controller, nothing rebuilt, none of whose solves counts: to test what a loop does then."""
-        other = copy.copy(self)
-        for key in ("_deciding",):
-            other.__dict__.pop(key, None)
-        object.__setattr__(other, "able", False)
+        other = object.__new__(NMPC)
+        shared = {"bank": self.bank, "sensing": self.sensing}
+        own = {key: value for key, value in self.__dict__.items() if key != "_deciding"}
+        other.__dict__.update(own | shared | {"able": False})
         return other
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -258,14 +253,11 @@ class NMPC:
         if now.shed and memory.mode is Mode.AUTOMATIC:
             memory = handed_over(memory, now.shed, self._safe_values(memory))
         if memory.mode is not Mode.AUTOMATIC:
-            action, memory = operated(self._deciding, now, memory)
-        else:
-            given = {**self._set_points, **memory.given}
-            standing = standing_of(self._deciding, now, memory, given)
-            chosen = decided(self._deciding, memory, standing, began)
-            action, memory = acted(self._deciding, self._standby, now, memory, standing, chosen)
-        action = replace(action, seconds=time.perf_counter() - began)
-        return action, replace(memory, action=action)
+            return operated(self._deciding, now, memory, began)
+        given = {**self._set_points, **memory.given}
+        standing = standing_of(self._deciding, now, memory, given)
+        chosen = decided(self._deciding, memory, standing, began)
+        return acted(self._deciding, self._standby, now, memory, standing, chosen, began)
 
     def _safe_values(self, memory: ControlMemory) -> Mapping[str, float]:
         safe = self._standby.safe

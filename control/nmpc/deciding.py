@@ -15,7 +15,7 @@ from titer.control.nmpc.methods import AdvancedStep
 from titer.control.nmpc.moves import Handle
 from titer.control.nmpc.posing import Wanted
 from titer.control.nmpc.program import Program
-from titer.control.nmpc.solving import Answer, Task, counts, solved, violation
+from titer.control.nmpc.solving import Answer, Task, solved, violation
 from titer.control.nmpc.timetable import SAME, SHORTEST, Horizon
 from titer.numerics.dae import Array
 from titer.numerics.realtime import Prepared
@@ -60,13 +60,15 @@ class Deciding:
 
 
 def standing_of(deciding: Deciding, now: Met, memory: ControlMemory, given: dict) -> Standing:
-    """Where the plan begins: behind the delay, which may lie in the next phase."""
+    """Where the plan begins: behind the delay, which may lie in the next phase; inside the domains of states."""
     table, k, entered = deciding.wanted.table, memory.phase, memory.entered
     begin = memory.time + table.delay
     closed = (not table.is_open(k) and table.steps is None) or (table.steps is not None and k + 1 < len(table.names))
     if closed and begin - entered > table.durations[k].guess - SAME * table.every and k + 1 < len(table.names):
         k, entered = k + 1, entered + table.durations[k].guess
-    return Standing(begin, k, entered, now.x, memory.applied, memory.estimated, memory.totals, given)
+    lower, upper = deciding.wanted.domain
+    x = np.minimum(np.maximum(now.x, lower), upper)
+    return Standing(begin, k, entered, x, memory.applied, memory.estimated, memory.totals, given)
 
 
 def decided(deciding: Deciding, memory: ControlMemory, standing: Standing, began: float) -> Chosen:
@@ -226,6 +228,3 @@ def kept_of(chosen: Chosen, begin: float) -> Kept:
     several = len(outcome.row_multipliers) and len(outcome.bound_multipliers)
     multipliers = (outcome.row_multipliers, outcome.bound_multipliers) if several else None
     return Kept(chosen.horizon, begin, outcome.w, chosen.data, multipliers)
-
-
-__all__ = ["Chosen", "Deciding", "Ready", "bounds_of", "counts", "decided", "kept_of", "ready", "standing_of"]

@@ -18,14 +18,14 @@ def handed_over(memory: ControlMemory, why: str, safe: Mapping[str, float]) -> C
     return memory.noted(Kind.MODE, f"AUTOMATIC -> MANUAL: {why}")
 
 
-def operated(deciding: Deciding, now: Met, memory: ControlMemory) -> tuple[Action, ControlMemory]:
+def operated(deciding: Deciding, now: Met, memory: ControlMemory, began: float) -> tuple[Action, ControlMemory]:
     """The action of an operator, within bounds and rates; what is applied stays where the controller is off."""
     reasons = [*now.reasons, *((now.shed,) if now.shed else ())]
     if memory.mode is Mode.OFF:
-        return finished(deciding, now, replace(memory, kept=None), Wish({}, ActionStatus.OFF), reasons, None)
+        return finished(deciding, now, memory, Wish({}, ActionStatus.OFF), reasons, None, began)
     values = {
         i: memory.manual[handle.name] for i, handle in deciding.handles[memory.phase] if handle.name in memory.manual
     }
     why = f"the controller has left automatic: {now.shed}" if now.shed else None
     wish = Wish(values, ActionStatus.MANUAL, fallback=why)
-    return finished(deciding, now, replace(memory, kept=None), wish, reasons, None)
+    return finished(deciding, now, memory, wish, reasons, None, began)

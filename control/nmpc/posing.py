@@ -63,6 +63,12 @@ class Wanted:
         """All states of the plant, in the order that samples are read in."""
         return tuple(name for name, scalar in self.plant.scalars.items() if scalar.kind == State.kind)
 
+    @cached_property
+    def domain(self) -> tuple[Array, Array]:
+        """The bounds of all states: what a noisy sensor says beyond them is no place to plan from."""
+        scalars = [self.plant.scalars[name] for name in self.states]
+        return np.array([s.lower for s in scalars]), np.array([s.upper for s in scalars])
+
     def states_at(self, k: int, gone: float) -> dict[str, float]:
         """All states as planned, `gone` after phase k began."""
         result = self.nominal[k]
@@ -129,6 +135,18 @@ def problem_of(wanted: Wanted, horizon: Horizon) -> Problem:
         none = (0.0,) * len(horizon.parts)
         hedge = Hedge(np.array(branches.weights), branches.objective, (), none)
     return Problem(tuple(runs), free, grid, sign=wanted.sign, hedge=hedge)
+
+
+def without_conditions(problem: Problem) -> Problem:
+    """The same with phases that last as long as they are guessed to: a trajectory to start from need not meet the
+    condition that ends a phase where the program will."""
+    if all(phase.until is None for run in problem.runs for phase in run.recipe):
+        return problem
+    runs = []
+    for run in problem.runs:
+        phases = (replace(phase, until=None) for phase in run.recipe)
+        runs.append(replace(run, recipe=Recipe(*phases)))
+    return replace(problem, runs=tuple(runs))
 
 
 def _gathers(branches: Branches) -> bool:

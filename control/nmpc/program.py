@@ -12,7 +12,7 @@ from titer.control.nmpc.cells import Added, Cells, Reading, cells_of, reading_of
 from titer.control.nmpc.disturbed import with_rates
 from titer.control.nmpc.merging import merged
 from titer.control.nmpc.moves import Handle, Sequences, with_moves
-from titer.control.nmpc.posing import Wanted, cut, piece_edges, problem_of
+from titer.control.nmpc.posing import Wanted, cut, piece_edges, problem_of, without_conditions
 from titer.control.nmpc.soft import Price, Slacks, Soft, with_slacks
 from titer.control.nmpc.timetable import Horizon
 from titer.control.nmpc.tracking import with_tracking
@@ -72,63 +72,87 @@ class Program:
         return compiled
 
 
-def program_of(
-    wanted: Wanted,
-    horizon: Horizon,
-    handles: Sequence[Handle],
-    softs: Mapping[str, Soft],
-    solver: Ipopt,
-    elastic: bool = False,
-) -> Program | None:
-    """Build the program of a horizon; `elastic`: that in which hard limits give, None where there are none.
+def programs_of(
+    wanted: Wanted, horizon: Horizon, handles: Sequence[Handle], softs: Mapping[str, Soft], solver: Ipopt
+) -> tuple[Program, Program | None]:
+    """Build the program of a horizon, and that in which hard limits give, None where there are none.
 
     Raises SpecificationError, and SolveError where nothing runs there.
     """
+    bare = _bare(wanted, horizon, handles)
+    slope = _slope(bare.nlp, bare.first, bare.sizes)
+    limits = _limits(bare.assembled)
+    prices = {n: Price(softs[n].weight, softs[n].quadratic, size) for n, size in limits.items() if n in softs}
+    hard = {n: Price(_HARD * slope / size, 0.0, size) for n, size in limits.items() if n not in softs}
+    program = _priced(wanted, bare, prices, slope, solver)
+    return program, _priced(wanted, bare, prices | hard, slope, solver) if hard else None
+
+
+@dataclass(frozen=True, eq=False)
+class _Bare:
+    """A program without what misses of limits cost."""
+
+    horizon: Horizon
+    parts: Horizon
+    assembled: Assembled
+    nlp: Nlp
+    sizes: Array
+    first: Array
+    moves: tuple[Mapping[str, tuple[Array, Array]], ...]
+    added: Added
+
+
+def _bare(wanted: Wanted, horizon: Horizon, handles: Sequence[Handle]) -> _Bare:
     parts = cut(horizon, wanted.branches.cuts)
     problem = problem_of(wanted, parts)
     terms = [phases_of(run, problem.free) for run in problem.runs]
-    nominal = nominal_runs(problem, terms, [None] * len(problem.runs), Ladder())
+    timed = without_conditions(problem)
+    phases = terms if timed is problem else [phases_of(run, timed.free) for run in timed.runs]
+    nominal = nominal_runs(timed, phases, [None] * len(problem.runs), Ladder())
     assembled = assemble(problem, terms, nominal.runs)
     sizes = _grown(assembled, column_sizes(assembled, nominal.runs), wanted)
     first = filled(assembled, nominal.runs, {})
     nlp = replace(assembled.nlp, room=room(assembled, nominal.runs, sizes))
     nlp, kept = merged(nlp, _alike(wanted, parts, assembled))
-    sizes, first = sizes[kept], first[kept]
     weights = wanted.branches.weights
-    phases = tuple(wanted.table.names[part.phase] for part in parts.parts)
-    nlp, targets = with_tracking(nlp, assembled.runs, wanted.tracks, weights, phases, wanted.grid)
+    names = tuple(wanted.table.names[part.phase] for part in parts.parts)
+    nlp, targets = with_tracking(nlp, assembled.runs, wanted.tracks, weights, names, wanted.grid)
     nlp, rates = with_rates(nlp, assembled.runs, wanted.rates, wanted.grid.degree)
     moves = tuple(_moves(nlp, placements, handles) for placements in assembled.runs)
     steps = tuple({name: (columns, np.round(np.diff(at), 12)) for name, (columns, at) in run.items()} for run in moves)
     nlp, before = with_moves(nlp, handles, Sequences(steps, weights))
-    slope = _slope(nlp, first, sizes)
-    prices = _prices(assembled, slope, softs, elastic)
-    if elastic and len(prices) == len(softs):
-        return None
-    spans, shares = _spans(assembled, nlp, weights)
-    bare = nlp.columns
-    nlp, slacks = with_slacks(nlp, prices, spans, shares)
-    sizes, first = np.concatenate([sizes, slacks.sizes]), np.concatenate([first, np.zeros(len(slacks.sizes))])
-    assembled = replace(assembled, nlp=nlp)
+    added = Added(before - nlp.columns, targets, rates, nlp.columns)
+    return _Bare(horizon, parts, assembled, nlp, sizes[kept], first[kept], moves, added)
+
+
+def _priced(wanted: Wanted, bare: _Bare, prices: Mapping[str, Price], slope: float, solver: Ipopt) -> Program:
+    """The program with slacks for limits that have a price."""
+    spans, shares = _spans(bare.assembled, bare.nlp, wanted.branches.weights)
+    nlp, slacks = with_slacks(bare.nlp, prices, spans, shares)
+    sizes = np.concatenate([bare.sizes, slacks.sizes])
+    first = np.concatenate([bare.first, np.zeros(len(slacks.sizes))])
+    assembled = replace(bare.assembled, nlp=nlp)
     engine = Engine(nlp, solver)
     rows = engine.scaling(first, sizes).rows if nlp.rows else np.zeros(0)
     lower, upper = nlp.relaxed(sizes, RELAXATION)
+    row_lower, row_upper = nlp.row_bounds()
+    moves = bare.moves[0]
     return Program(
-        horizon=horizon,
-        parts=parts,
+        horizon=bare.horizon,
+        parts=bare.parts,
         assembled=assembled,
         engine=engine,
         scaling=Scaling(sizes, rows, 1.0 / slope),
         first=np.clip(first, lower, upper),
         lower=lower,
         upper=upper,
-        cells=cells_of(wanted, assembled, parts, Added(before - bare, targets, rates, bare)),
+        cells=cells_of(wanted, assembled, bare.parts, bare.added),
         reading=reading_of(assembled),
-        moves={name: int(columns[0]) for name, (columns, at) in moves[0].items() if at[0] == 0.0},
-        durations=_durations(assembled, parts),
+        moves={name: int(columns[0]) for name, (columns, at) in moves.items() if at[0] == 0.0},
+        durations=_durations(assembled, bare.parts),
         slacks=slacks,
-        row_limits=(nlp.row_bounds()[0] * rows, nlp.row_bounds()[1] * rows),
-        sequences=moves[0],
+        row_limits=(row_lower * rows, row_upper * rows),
+        sequences=moves,
     )
 
 
@@ -176,16 +200,6 @@ def _slope(nlp: Nlp, w: Array, sizes: Array) -> float:
     gradient = functions.gradient(w / sizes, functions.parameters(Scaling(sizes, np.ones(nlp.rows))))[1]
     slope = float(np.abs(np.nan_to_num(np.array(gradient), posinf=0.0, neginf=0.0)).max(initial=0.0))
     return float(np.clip(slope, 1e-6, 1e8)) if slope > 0.0 else 1.0
-
-
-def _prices(assembled: Assembled, slope: float, softs: Mapping[str, Soft], elastic: bool) -> dict[str, Price]:
-    """What missing a limit costs: as declared, or of a hard one so much that it is missed only where it must be."""
-    limits = _limits(assembled)
-    prices = {
-        label: Price(softs[label].weight, softs[label].quadratic, limits[label]) for label in limits if label in softs
-    }
-    hard = [label for label in limits if label not in softs] if elastic else []
-    return prices | {label: Price(_HARD * slope / limits[label], 0.0, limits[label]) for label in hard}
 
 
 def _limits(assembled: Assembled) -> dict[str, float]:

@@ -122,7 +122,11 @@ def solved(solvers: Solvers, task: Task, able: bool = True) -> Answer:
         tried.append(f"{name}: {last.status.value if not last.status.ok else 'its numbers do not keep the rows'}")
         if last.status is Status.INTERRUPTED:
             return Answer(last, False, tuple(tried))
-    if solvers.elastic is None or time.perf_counter() - began > task.seconds:
+        if last.status is Status.INFEASIBLE and name.startswith("IPOPT") and solvers.elastic is not None:
+            answer = _nearest(solvers.program, solvers.elastic, task, last, tried)
+            if answer.counts:
+                return answer
+    if solvers.elastic is None or len(tried) > len(solvers.attempts) or time.perf_counter() - began > task.seconds:
         return Answer(last, False, tuple(tried))
     return _nearest(solvers.program, solvers.elastic, task, last, tried)
 

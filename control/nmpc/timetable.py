@@ -7,7 +7,8 @@ room for another. So the plan of one sample is a plan of the next, and nothing b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -46,6 +47,13 @@ class Horizon:
 
     parts: tuple[Part, ...]
     whole: bool
+    key: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", hash((self.parts, self.whole)))
+
+    def __hash__(self) -> int:
+        return self.key
 
     @property
     def intervals(self) -> int:
@@ -89,6 +97,8 @@ class Timetable:
 
     def ahead(self, k: int, gone: float, intervals: int | None = None) -> Horizon:
         """What lies ahead in phase k, `gone` after it began; `intervals`: of an open phase, to its end."""
+        if self.steps is not None and k == len(self.names) - 1:
+            return self._window
         left = self.steps or 10**9
         if self.is_open(k):
             parts = self._open(k, intervals or self.count(k), gone)
@@ -108,6 +118,12 @@ class Timetable:
                 left -= len(parts[-1].lengths)
         last = parts[-1]
         return Horizon(tuple(parts), last.phase == len(self.names) - 1 and last.ends)
+
+    @cached_property
+    def _window(self) -> Horizon:
+        """What a window in the last phase covers, wherever it begins."""
+        k = len(self.names) - 1
+        return Horizon((self._fixed(k, 0.0, self.steps or 1, False),), True)
 
     def _fixed(self, k: int, gone: float, most: int, begins: bool) -> Part:
         passed = round((gone - self.delay) / self.every) if self.blocks and gone > 0.0 and self.steps is None else 0

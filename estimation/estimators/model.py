@@ -33,6 +33,7 @@ from titer.numerics.errors import SolveError
 from titer.numerics.integration.consistency import InconsistentError, consistent_algebraics
 
 _HALVINGS = 6  # of a step on which Newton's method does not converge
+_OUTSIDE = 1e-3  # of the size of an entry: how far below its domain a step may end before shorter ones are tried
 _MOST_SAMPLES = 400
 
 
@@ -169,7 +170,9 @@ class SampledModel:
         count = max(1, int(np.ceil(stretch.length / phase.longest - 1e-9)))
         if count in phase.steps.followed:
             try:
-                return [_taken(phase, stretch, count, s, z, with_slopes)]
+                taken = _taken(phase, stretch, count, s, z, with_slopes)
+                if not self._leaves(stretch.phase, s, taken.s):
+                    return [taken]
             except RuntimeError:  # one of the steps is too long
                 pass
         found: list[Passed] = []
@@ -179,9 +182,13 @@ class SampledModel:
         return found
 
     def _step(self, stretch: Stretch, s: Array, z: Array, with_slopes: bool, halvings: int) -> list[Passed]:
-        """A step, or its halves where Newton's method does not converge on it. Raises SolveError."""
+        """A step, or its halves where Newton's method does not converge on it, or converges to a solution outside the
+        domain: where a substrate runs out, the equations of a long step have one beyond the pole of its saturation.
+        Raises SolveError."""
         try:
-            return [_taken(self.phases[stretch.phase], stretch, 1, s, z, with_slopes)]
+            taken = _taken(self.phases[stretch.phase], stretch, 1, s, z, with_slopes)
+            if not halvings or not self._leaves(stretch.phase, s, taken.s):
+                return [taken]
         except RuntimeError:
             if not halvings:
                 who = self._who(stretch.start, stretch.start + stretch.length)
@@ -191,6 +198,11 @@ class SampledModel:
             found += self._step(half, s, z, with_slopes, halvings - 1)
             s, z = found[-1].s, found[-1].z
         return found
+
+    def _leaves(self, k: int, before: Array, after: Array) -> bool:
+        """Whether a step of phase k leads from the domain to below it."""
+        least = self.entries.lower - _OUTSIDE * self.phases[k].steps.step.sizes[0]
+        return bool(((after < least) & (before >= least)).any())
 
     def _begun(self, stretch: Stretch, s: Array, z: Array | None, applied: Applied) -> tuple[Array, Array]:
         """Entries after what the phase sets at its start, and consistent algebraic variables."""

@@ -19,6 +19,7 @@ import numpy as np
 from titer.estimation.work import Number, Samples, Work
 
 Array = np.ndarray
+_OF_STEPS = "the phases are shot"
 _SINGULAR = 1e-14  # ratio of eigenvalues of the scaled information below which directions are called undetermined
 
 
@@ -55,9 +56,9 @@ def information(work: Work) -> Information:
     priors = _priors(work, free)
     weights = np.concatenate([np.zeros(0), *(_weights(s) for s in samples)])
     by, best = "exact second derivatives", exact
-    if not _definite(exact):
+    if not seen.exact or not _definite(exact):
         by, best = (
-            "Gauss-Newton: the exact second derivatives are not positive definite",
+            "Gauss-Newton: " + ("the exact second derivatives are not positive definite" if seen.exact else _OF_STEPS),
             jacobian.T @ (weights[:, None] * jacobian) + priors,
         )
     covariance = inverse(best)

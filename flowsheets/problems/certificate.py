@@ -27,6 +27,7 @@ VIOLATION = 1e-4  # largest violation between grid points, relative to the limit
 OBJECTIVE = 1e-3  # largest relative difference of the objective on the replay
 _REPLAYED = 1e-2  # of the tolerance with which a phase is shot, that of its replay
 RESIDUAL = 1e-5  # largest scaled residual of the optimality conditions
+_OF_STEPS = 1e-4  # the same where all is shot: a line search sees no more than the noise of adaptive steps
 
 
 def certify(started: Started, r: int = 0, accuracy: float = 1e-5) -> Certificate:
@@ -159,11 +160,13 @@ def _complaint(
     missed = max(violations, key=lambda k: violations[k].relative, default="")
     if not started.outcome.status.ok:
         return started.outcome.status.value
+    shot = started.assembled.shot
+    mend = "use Shooting(intervals=, tolerance=) with more or finer" if shot else "use more elements"
     if missed and violations[missed].relative > VIOLATION:
         v = violations[missed]
-        return f"{missed} is missed by {v.amount:.2g} {v.where}; use more elements"
+        return f"{missed} is missed by {v.amount:.2g} {v.where}; {mend}"
     if far and deviation[far] > DEVIATION:
-        return f"{far} deviates by {deviation[far]:.1e} of its size from the replay; use more elements"
+        return f"{far} deviates by {deviation[far]:.1e} of its size from the replay; {mend}"
     if early:
         return early
     if started.reached.left > 1.01 * RELAXATION:
@@ -176,7 +179,7 @@ def _complaint(
     if started.reached.binding and not started.settled:
         where = _bound(started, started.reached.binding[0])
         return f"{where} binds where elements undershoot, which may hold the decisions; use more elements, or refine="
-    if not max(residuals) <= RESIDUAL:
+    if not max(residuals) <= (_OF_STEPS if shot else RESIDUAL):
         return f"the optimality conditions hold only to {max(residuals):.1e}"
     return ""
 

@@ -28,6 +28,7 @@ _DECOMPOSED = 60  # columns up to which LAPACK decomposes a matrix on one thread
 _NEAR = 48  # rows nearest to their limits, with which a program is tried first
 _CLIPPED = 1e-6  # of the largest eigenvalue: the smallest after clipping
 _LITTLE = 1e-9  # of the largest curvature: added to all
+_OPTIONS = {"daqp": {"daqp": {"primal_tol": 1e-9}}}  # rows are measured in sizes of the curvature, which may be small
 _FLAT = 1e-5  # of the largest curvature: given to columns without any
 
 
@@ -64,7 +65,8 @@ class Conic:
     """A solver of quadratic programs of one structure, with its answers checked."""
 
     def __init__(self, name: str, h: ca.Sparsity, a: ca.Sparsity):
-        function = ca.conic("step", name, {"h": h, "a": a}, {"print_time": False, "error_on_fail": False})
+        options = {"print_time": False, "error_on_fail": False} | _OPTIONS.get(name, {})
+        function = ca.conic("step", name, {"h": h, "a": a}, options)
         self._order = [function.name_in().index(key) for key in ("h", "g", "a", "lba", "uba", "lbx", "ubx")]
         self._results = [function.name_out().index(key) for key in ("x", "lam_a", "lam_x")]
         self._call = Compiled(function)

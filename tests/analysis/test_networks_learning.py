@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import invgamma, multivariate_normal
+from scipy.stats import t as t_distribution
 
 from tests.analysis.network_toys import chain, fermentation
 from titer.analysis.networks import (
@@ -17,6 +18,7 @@ from titer.analysis.networks import (
     Prior,
     fit_network,
     learn_network,
+    model_sources,
     network,
     risk,
     risk_draws,
@@ -68,10 +70,11 @@ def test_with_a_flat_prior_gibbs_and_the_closed_form_are_least_squares_and_stude
     fitted = fit_network(chain().graph, batches, flat)
     table = fitted.table()
     np.testing.assert_allclose(table["value"].iloc[1:], solution[1:], rtol=1e-6)
-    variance = residual[0] / 12 * np.diag(np.linalg.inv(Z.T @ Z))  # the prior of v^2 counts intercept, coefficients: n
-    np.testing.assert_allclose(table["scale"].iloc[1:], np.sqrt(variance[1:]), rtol=1e-5)
-    drawn = learn_network(chain().graph, batches, flat, draws=4000, seed=2)
     classical = np.sqrt(residual[0] / (12 - 3) * np.diag(np.linalg.inv(Z.T @ Z)))[1:]  # t with n - 3 degrees of freedom
+    np.testing.assert_allclose(table["scale"].iloc[1:], classical, rtol=1e-5)
+    half = 0.5 * (table["upper"] - table["lower"]).iloc[1:]
+    np.testing.assert_allclose(half, t_distribution.ppf(0.975, 9) * classical, rtol=1e-5)
+    drawn = learn_network(chain().graph, batches, flat, draws=4000, seed=2)
     for k, place in enumerate((0, 1)):
         one = drawn.of((drawn.graph.nodes[place], ("C", 2)))
         low, high = np.quantile(one, [0.025, 0.975])
@@ -194,6 +197,35 @@ def test_the_law_of_total_variance_holds_over_draws():
     np.testing.assert_allclose(found.shares[7], risk(one, ("purity", 96)).shares, atol=1e-10)
 
 
+def test_model_risk_comes_from_the_regressions_it_comes_from():
+    """Of the mean of C: V_A, V_B, V_C over n in closed form; the rest, of products, is of order 1 / n smaller."""
+    net, count = chain(), 60
+    drawn = fit_network(net.graph, sample(net, count, seed=3)).draws(4000, seed=1)
+    found = model_sources(drawn, lambda p: p.mean[:, 2], count=512, seed=2)
+    expected = risk(drawn.network(), ("C", 2)).contribution / count
+    np.testing.assert_allclose(found.contribution, expected, rtol=0.25, atol=4.0 * found.errors.max())
+    assert found.variance == pytest.approx(risk_draws(drawn, ("C", 2)).model_variance, rel=0.15)
+    assert found.table()["share"].sum() == pytest.approx(1.0, abs=1e-10)
+    own = model_sources(drawn, lambda p: p.deviations[:, 1], seed=2).table()["share"]
+    np.testing.assert_allclose(own, [0.0, 1.0, 0.0], atol=1e-12)
+    with pytest.raises(SpecificationError, match="a finite number for each"):
+        model_sources(drawn, lambda p: p.mean)
+    with pytest.raises(SpecificationError, match="count must be"):
+        model_sources(drawn, lambda p: p.mean[:, 2], count=0)
+
+
+def test_mixed_draws_of_one_draw_are_that_draw():
+    from titer.analysis.networks.model_sources import _Mixer
+
+    net = fermentation()
+    drawn = fit_network(net.graph, sample(net, 12, seed=3)).draws(20).parameters
+    mixed = _Mixer(drawn).mixed(np.full((1, len(net.graph)), 7))
+    np.testing.assert_allclose(mixed.mean[0], drawn.mean[7], rtol=1e-12)
+    np.testing.assert_array_equal(mixed.blocks[0][0], drawn.blocks[0][7])
+    found = model_sources(fit_network(net.graph, sample(net, 12, seed=3)).draws(200), lambda p: p.mean[:, -1])
+    assert found.contribution[0] == found.contribution[1]  # a correlated group is one
+
+
 def test_a_tidy_table_is_unfolded():
     tidy = pd.DataFrame({"batch": [1, 1, 2, 2], "time": [0, 1, 0, 1], "tag": list("ABAB"), "value": [1.0, 2, 3, 4]})
     wide = unfolded(tidy)
@@ -265,6 +297,16 @@ def synthetic(seed):
     }
     deviation = {n.address: rng.uniform(0.2, 1.0) for n in nodes}
     return network(nodes, edges, {"X": 10.0, "N": 4.0, "P": 1.0}, deviation), rng
+
+
+def test_exact_intervals_from_eight_batches_cover_the_true_coefficients_92_to_98_percent_of_the_time():
+    covered = []
+    for seed in range(200):
+        net, _ = synthetic(seed)
+        table = fit_network(net.graph, sample(net, 8, seed)).table()
+        covered += list((table["lower"] <= net.coefficients) & (net.coefficients <= table["upper"]))
+    assert len(covered) > 3000
+    assert 0.92 <= np.mean(covered) <= 0.98
 
 
 @pytest.mark.slow

@@ -26,6 +26,20 @@ class Tank(Unit):
         return Equations(rate={"y": (v.K * v.u - v.y + v.w) / v.tau})
 
 
+class Disturbed(Unit):
+    """tau dy/dt = K (u + d) - y: the same with a measured disturbance d of its input."""
+
+    time = "s"
+    y = State("1", start=0.0, nominal=1.0)
+    u = Control("1", start=0.0, lower=-1.0, upper=1.0)
+    d = Control("1", start=0.0)
+    K = Parameter("1", 2.0)
+    tau = Parameter("s", 50.0, lower=0.0)
+
+    def equations(self, v: Any) -> Equations:
+        return Equations(rate={"y": (v.K * (v.u + v.d) - v.y) / v.tau})
+
+
 class VanDeVusse(Unit):
     """The CSTR of van de Vusse as Klatt and Engell, and do-mpc's example, have it: A -> B -> C, 2 A -> D."""
 

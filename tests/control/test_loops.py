@@ -288,6 +288,19 @@ def test_a_truth_that_cannot_go_on_leaves_its_log():
     assert log.truth[lag.y].iloc[-1] == pytest.approx(response(log.truth.index[-1]), rel=1e-6)
 
 
+def test_a_controller_that_gives_up_leaves_the_log_too():
+    class Tired(Following):
+        def step(self, memory, sample, previews=None, **rest):
+            if sample.time > 95.0:
+                raise SolveError("the model cannot be solved")
+            return super().step(memory, sample, previews, **rest)
+
+    with pytest.raises(SolveError, match=r"^close_loop: the controller cannot go on: the model cannot") as caught:
+        close_loop(plant, Tired(lasting(300.0)))
+    assert caught.value.solution.truth.index[-1] == pytest.approx(90.0)
+    assert caught.value.solution.events["text"].iloc[-1] == "the model cannot be solved"
+
+
 def test_a_loop_can_be_stopped():
     log = close_loop(plant, Following(lasting(300.0)), until=quantity(2.0, "min"))
     assert not log.complete

@@ -14,7 +14,20 @@ from titer.control import PID, Actuator, Failing, Laboratory, Loop, Missing, Ope
 from titer.control.action import Action, Plan
 from titer.control.loops.journal import action_of, facts_of
 from titer.estimation import Sample
-from titer.flowsheets import AtEnd, Flowsheet, Free, Phase, PiecewiseConstant, PiecewiseLinear, Recipe
+from titer.flowsheets import (
+    AtEnd,
+    Control,
+    Equations,
+    Flowsheet,
+    Free,
+    Phase,
+    PiecewiseConstant,
+    PiecewiseLinear,
+    Recipe,
+    State,
+    Unit,
+    quantity,
+)
 from titer.flowsheets.units import BatchReactor
 from titer.numerics import Grid
 from titer.numerics.errors import SpecificationError
@@ -87,6 +100,8 @@ def test_a_folder_of_another_loop_is_refused(tmp_path):
     close_loop(plant, pi, keep=tmp_path, **CONDITIONS)
     with pytest.raises(SpecificationError, match=r"^keep: .* holds another loop"):
         close_loop(plant, pi, keep=tmp_path, **{**CONDITIONS, "seed": 4})
+    with pytest.raises(SpecificationError, match=r"^keep: .* holds another loop"):
+        close_loop(plant.with_values({lag.K: 1.9}), pi, keep=tmp_path, **CONDITIONS)
 
 
 def test_an_action_and_its_plan_go_through_a_file():
@@ -222,3 +237,29 @@ def test_a_step_that_was_made_is_not_made_again():
     action, again = pi.step(memory, Sample(10.0, {lag.y: 0.4}), phase="run")
     assert again is memory
     assert action is memory.action
+
+
+class WithValve(Unit):
+    """The lag behind a valve that is slow itself, which the controller's model does not know."""
+
+    time = "s"
+    y = State("1", start=0.0, nominal=1.0)
+    valve = State("1", start=0.0, nominal=1.0)
+    u = Control("1", start=0.0, lower=-10.0, upper=10.0)
+    d = Control("1", start=0.0)
+
+    def equations(self, v):
+        seconds = quantity(1.0, "s")
+        return Equations(
+            rate={"y": (2.0 * (v.valve + v.d) - v.y) / (50.0 * seconds), "valve": (v.u - v.valve) / (8.0 * seconds)}
+        )
+
+
+def test_the_truth_may_have_another_structure():
+    """A unit step of u through both lags: y = 2 (1 - (50 exp(-t/50) - 8 exp(-t/8)) / 42)."""
+    log = close_loop(Flowsheet(WithValve("lag"), time="s"), Following(lasting(200.0), lambda t: 1.0), tolerance=1e-10)
+    t = log.truth.index.to_numpy()
+    exact = 2.0 * (1.0 - (50.0 * np.exp(-t / 50.0) - 8.0 * np.exp(-t / 8.0)) / 42.0)
+    np.testing.assert_allclose(log.truth[lag.y], exact, rtol=1e-7, atol=1e-8)
+    held = close_loop(Flowsheet(WithValve("lag"), time="s"), pi)
+    assert held.truth[lag.y].iloc[-1] == pytest.approx(1.0, abs=0.02)

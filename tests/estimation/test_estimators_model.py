@@ -208,3 +208,32 @@ def test_beliefs_know_their_algebraic_variables_and_estimate_through_all_phases(
     assert belief[tank.n] == pytest.approx(truth[tank.n].iloc[-1], rel=0.03)
     S = belief[culture.S]
     assert belief[culture.mu] == pytest.approx(0.1 * S / (0.5 + S), rel=1e-9)  # the last phase fixes mu_max
+
+
+class Starved(Unit):
+    """Cells that take up a substrate to which they hold fast, until it is gone."""
+
+    time = "h"
+    X = State("g/L", start=10.0, lower=0.0)
+    S = State("g/L", start=5.0, lower=0.0)
+    q = Parameter("1/h", 0.06, lower=0.0)
+    K = Parameter("g/L", 0.02, lower=0.0)
+
+    def equations(self, v):
+        uptake = v.q * v.X * v.S / (v.K + v.S)
+        return Equations(rate={"X": 0.1 * uptake, "S": -uptake})
+
+
+def test_a_substrate_that_runs_out_within_a_step_is_not_carried_beyond_the_pole_of_its_saturation():
+    """The equations of a long step have a second solution below -K; the simulation says which one is right."""
+    cells = Starved("cells")
+    alone, batch = Flowsheet(cells, time="h"), Recipe(Phase("batch", 14.0))
+    model = ExtendedKalman(noise={cells.X: 0.1}, start={cells.X: 0.1}, process={}).model(alone, batch, 7.0)
+    s = model.start
+    for t in (0.0, 7.0):
+        s = model.predict(s, {}, t, t + 7.0)
+    run = simulate(alone, batch)
+    assert dict(zip(model.names, s, strict=True)) == {
+        cells.X: pytest.approx(run.at_end(cells.X), rel=1e-5),
+        cells.S: pytest.approx(run.at_end(cells.S), abs=1e-5),
+    }

@@ -276,7 +276,7 @@ def test_one_result_of_several_is_chosen() -> None:
         (GradientBoostingRegressor(n_estimators=2), "GradientBoostingRegressor predicts in steps"),
         (KNeighborsRegressor(), "KNeighborsRegressor jumps from one neighbour to another"),
         (scaled(RandomForestRegressor(3)), "RandomForestRegressor predicts in steps"),
-        (PoissonRegressor(), "estimator 'PoissonRegressor' is unknown"),
+        (scaled(PoissonRegressor()), "estimator 'PoissonRegressor' is unknown"),
         (network("relu"), 'activation="relu" has kinks'),
         (KernelRidge(kernel="laplacian"), "with a kernel 'laplacian' cannot be lowered"),
         (gp(Matern(nu=0.5)), "Matern as a kernel with nu=0.5 cannot be lowered"),

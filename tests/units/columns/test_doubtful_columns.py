@@ -22,7 +22,7 @@ from titer.flowsheets.units import (
     SpectralElements,
 )
 from titer.flowsheets.units.columns.choice import coarseness
-from titer.numerics.errors import DeclarationError
+from titer.numerics.errors import DeclarationError, SpecificationError
 from titer.numerics.explaining.explanation import Verdict
 
 FLOW = 60.0 * 5.75e-4 / 0.014 * 0.8  # mL/min through 1 mL, 1.4 cm: 5.75e-4 m/s between beads
@@ -55,6 +55,18 @@ def test_no_more_is_bound_at_the_start_than_there_is_capacity_for():
     law = Langmuir(bound=("product",), qmax=10.0)
     with pytest.raises(DeclarationError, match=r"1\.2 times the capacity is taken"):
         Column("column", binding=law, solid={"product": 12.0}, method=SpectralElements(2, 2))
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [({}, r"column\.feed\.c\[product\] has no trajectory"), ({"column.feed.c[other]": 1.0}, "is unknown")],
+    ids=["left out", "not there"],
+)
+def test_a_feed_has_the_components_of_the_column(given, text):
+    column = column_at(140.0, method=SpectralElements(4, 3))
+    recipe = Recipe(Phase("load", 60.0, inputs={column.feed.flow: FLOW, **given}))
+    with pytest.raises(SpecificationError, match=text):
+        simulate(Flowsheet(column), recipe)
 
 
 # --- no flow ---------------------------------------------------------------------------------------------------
