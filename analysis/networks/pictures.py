@@ -130,7 +130,10 @@ def plot_network(given: Network, target: Node | Address | None = None) -> Figure
         ax.scatter(*places[i], s=size, marker=_SHAPES[node.kind], facecolor=face, edgecolor="black", zorder=3)
         if shares is not None and shares[i] >= _NARROW:
             text = f"{100 * shares[i]:.0f} %"
-            ax.annotate(text, places[i], (13, -12), textcoords="offset points", va="center", fontsize="small", zorder=4)
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+            ax.annotate(
+                text, places[i], (0, -19), textcoords="offset points", ha="center", va="top", fontsize="small", bbox=box
+            )
     rows = {node.name: places[i][1] for i, node in enumerate(graph.nodes)}
     ax.set_yticks(list(rows.values()), list(rows))
     ax.set_xticks(range(len(graph.stages)), [f"{s:g}" for s in graph.stages])

@@ -147,11 +147,12 @@ def _told(
     these, and moves (draws, m): by a factor of the joint covariance; one by one where that is singular."""
     m = len(values)
     joint[:, np.arange(m), np.arange(m)] += errors**2
-    size = np.sqrt(np.diagonal(joint, axis1=1, axis2=2))
+    size = np.sqrt(np.maximum(np.diagonal(joint, axis1=1, axis2=2), 0.0))
+    size = np.where(size > 0.0, size, 1.0)
     try:
         factor = np.linalg.cholesky(joint / (size[:, :, None] * size[:, None, :]))
         regular = bool(np.diagonal(factor, axis1=1, axis2=2).min() > np.sqrt(SINGULAR) * _WELL)
-    except (np.linalg.LinAlgError, FloatingPointError):
+    except np.linalg.LinAlgError:
         regular = False
     if not regular:
         joint[:, np.arange(m), np.arange(m)] -= errors**2

@@ -153,9 +153,9 @@ class NMPC:
         *,
         applied: Mapping[str, Any] | None = None,
     ) -> ControlMemory:
-        """The memory after the first sample; `memory.action` is what to do. `applied`: inputs in force up to now
-        (default: their guesses), from which the first move starts: bumpless. Raises SpecificationError for a bad
-        sample."""
+        """The memory after the first sample; `memory.action` is what to do. `previews`: as for `step`; `applied`:
+        inputs in force up to now (default: their guesses), from which the first move starts: bumpless. Raises
+        SpecificationError for a bad sample."""
         self.build()
         began = time.perf_counter()
         first = guesses(self.wanted)

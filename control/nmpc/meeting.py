@@ -116,9 +116,12 @@ def met(
 ) -> Met:
     """What is known at a sample, the last one being at `before`. Raises SpecificationError for a bad one."""
     numbers = _numbers(wanted, sensing, sample)
-    read = read_signals(sensing.rules, numbers, memory.signals, memory.time, wanted.table.every)
+    read = read_signals(sensing.rules, numbers, memory.signals, memory.time, wanted.table.every, sensing.due)
+    late = {name: (value, taken) for name, (taken, value) in sample.arrived(wanted.plant).items() if value == value}
+    if late:
+        read = replace(read, signals={**read.signals, **{n: late[n] for n in late if n in sensing.rules}})
     memory = _noted(memory, read) if read.bad or memory.bad else replace(memory, signals=read.signals)
-    reasons = tuple(f"{name} is bad for {age} samples" for name, age in read.bad.items())
+    reasons = tuple(f"{name} is bad for {age} sample{'s' if age > 1 else ''}" for name, age in read.bad.items())
     if sensing.estimator is not None:
         memory, more = _estimated(wanted, sensing, memory, sample, read, before, names)
         known = _believing(wanted, sensing, memory)

@@ -25,7 +25,8 @@ class Sensing:
     """`measured`: what is wanted in a sample, with a rule for each where it is bad.
 
     `model`: from sample to sample, of the `estimator`, or for states that are measured: where there is a delay, or a
-    signal is bad. `places` (of the model's entries that are states): which of all states each is.
+    signal is bad. `places` (of the model's entries that are states): which of all states each is. `due`: what every
+    sample must hold; an estimator takes others as they come, a laboratory's too.
     """
 
     measured: tuple[str, ...]
@@ -33,6 +34,7 @@ class Sensing:
     estimator: Estimator | None
     model: SampledModel
     places: Array
+    due: frozenset[str]
 
     def updated(
         self,
@@ -94,7 +96,8 @@ def sensing_of(
         model = blank.model(plant, wanted.recipe, table.every, manipulated, inputs, _planned(wanted))
         rules = dict.fromkeys(measured, Simulate())
     places = np.array([order[name] for name in model.entries.states], dtype=int)
-    return Sensing(measured, {**rules, **given}, estimator, model, places)
+    due = frozenset(given if estimator is not None else measured)
+    return Sensing(measured, {**rules, **given}, estimator, model, places, due)
 
 
 def _planned(wanted: Wanted) -> dict[str, float]:

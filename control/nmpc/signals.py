@@ -63,14 +63,18 @@ def read_signals(
     before: Mapping[str, tuple[float, float]],
     time: float,
     every: float,
+    due: frozenset[str],
 ) -> Read:
-    """Judge the `measured` values of all `wanted` signals; `before`: their last good values."""
+    """Judge the `measured` values of all `wanted` signals; `before`: their last good values; `due`: those that every
+    sample must hold, while others may come now and then."""
     values: dict[str, float] = {}
     signals, bad, shed = dict(before), {}, ""
     for name, rule in wanted.items():
         value = measured.get(name, np.nan)
         if np.isfinite(value):
             values[name], signals[name] = value, (value, time)
+            continue
+        if name not in measured and name not in due:
             continue
         last, since = before.get(name, (np.nan, time - every))
         age = max(1, round((time - since) / every))

@@ -9,9 +9,9 @@ Source: Rasmussen & Williams, Gaussian Processes for Machine Learning (2006), ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,7 @@ class Span:
 
     def root(self, prior: Prior) -> Array:
         """R with g(knots) = R z (pieces + 1, pieces + 1)."""
-        return prior.amplitude * root(self.pieces, _share(prior, self))
+        return prior.amplitude * root(self.pieces, prior.memory / self.length)
 
     def grid(self, durations: Mapping[str, float], grid: Grid) -> Grid:
         """A grid whose elements end at the knots, which are corners of what is integrated."""
@@ -98,7 +98,7 @@ def profiled(
     """The plant with a free profile on each expression, and what is free: z of each, with its prior."""
     terms, free = [], {}
     for on, form in forms.items():
-        layer = Profile(1, span.pieces, _share(priors[on], span))
+        layer = Profile(1, span.pieces, priors[on].memory / span.length)
         own = np.array([span.begin, span.length, priors[on].amplitude, *np.zeros(span.pieces + 1)])
         terms.append(LearnedTerm(on, ["time"], LoweredModel(layer, own, source="a free profile"), form))
         free |= {name: Free(0.0, -_FARTHEST, _FARTHEST, prior=(0.0, 1.0)) for name in decisions(on, span)}
@@ -111,7 +111,7 @@ def decisions(on: str, span: Span) -> list[str]:
     return [f"{unit}.{HELD_IN}.{key_of(on)}[{_FIXED + k}]" for k in range(span.pieces + 1)]
 
 
-@cache
+@lru_cache(maxsize=256)
 def root(pieces: int, memory: float) -> Array:
     """The lower Cholesky factor of the knots' correlation, Matern 3/2 with this memory."""
     knots = np.linspace(0.0, 1.0, pieces + 1)
@@ -119,16 +119,6 @@ def root(pieces: int, memory: float) -> Array:
     factor = np.linalg.cholesky((1.0 + apart) * np.exp(-apart) + _JITTER * np.eye(pieces + 1))
     factor.setflags(write=False)
     return factor
-
-
-def between(span: Span, times: Sequence[float] | Array) -> Array:
-    """Weights (times, knots) of straight lines between the knots."""
-    return np.array([np.interp(times, span.knots, row) for row in np.eye(span.pieces + 1)]).T
-
-
-def _share(prior: Prior, span: Span) -> float:
-    """The memory as a share of the batch, in three digits: batches of about one length share what is traced."""
-    return float(f"{prior.memory / span.length:.3g}")
 
 
 def _hat(x: Any) -> Any:
@@ -140,4 +130,4 @@ def _size(x: Any) -> Any:
     return np.sqrt(x * x + _CORNER**2)
 
 
-__all__ = ["Prior", "Profile", "Span", "between", "decisions", "profiled", "root"]
+__all__ = ["Prior", "Profile", "Span", "decisions", "profiled", "root"]

@@ -50,6 +50,10 @@ class Functions:
         self.nlp, self.scaling = nlp, scaling
         self.pieces = [Piece(batch, nlp.columns) for batch in nlp.batches]
 
+    def build(self, exact: bool) -> None:
+        """Make the functions that steps need, so that none is made in a loop."""
+        _ = self.values, self.slopes, self.curvature if exact else self.bending
+
     @cached_property
     def values(self) -> Compiled:
         """(x, data) -> (f, rows in batch order, slopes of the weighted batches)."""

@@ -9,9 +9,11 @@ import numpy as np
 
 from titer.numerics.nlp import Array, Nlp
 from titer.numerics.program import Scaling
+from titer.numerics.realtime.condensed import Condensed
 from titer.numerics.realtime.functions import Functions
 from titer.numerics.realtime.multipliers import multipliers_of
-from titer.numerics.realtime.quadratic import Answer, Bounds, form_of
+from titer.numerics.realtime.quadratic import Answer, Bounds
+from titer.numerics.realtime.sparse import Sparse
 from titer.numerics.realtime.subproblem import Point, Step, Subproblem
 
 _LARGE = 0.1  # scaled step up to which a step is taken whole
@@ -19,6 +21,7 @@ _CONTRACTS = 0.5  # of the step before: a step that is shorter than this is take
 _HALVINGS = 5
 _SLOW = 0.3  # of the step before: one that is longer after a few iterations asks for exact curvature
 _FEW = 3
+_FEW_FREE = 100  # free columns up to which condensing is faster; exact curvature needs it
 _REACHES = (1.0, 0.5, 0.2, 0.05)  # shares of what rows miss that a step may make up for
 
 
@@ -47,7 +50,9 @@ class Way:
     def __init__(self, nlp: Nlp, scaling: Scaling, functions: Functions, exact: bool):
         self.nlp, self.exact = nlp, exact
         self.subproblem = Subproblem(nlp, scaling, functions, exact)
-        self.form = form_of(self.subproblem)
+        functions.build(exact)
+        few = exact or self.subproblem.free <= _FEW_FREE
+        self.form: Condensed | Sparse = Condensed(self.subproblem) if few else Sparse(self.subproblem)
 
     def linearized(self, x: Array, data: Array, multipliers: Array | None) -> Step:
         """The program of a step. Raises FloatingPointError for what is not finite, LinAlgError."""

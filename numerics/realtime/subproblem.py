@@ -127,6 +127,7 @@ class Subproblem:
     def _limits(self) -> Pattern:
         """G: rows of elements that are no equations, bounds inside elements, loose rows."""
         parts, first, row = [], 0, 0
+        self.row_blocks: list[tuple[int, int, int]] = []  # first row, elements and rows of each: they read the same
         blocks = [self._row_masks(group) for group in self.structure.groups]
         masks = [mask for mask, _ in blocks]
         masks += [inside[bounded] for (_, inside), bounded in zip(blocks, self._bounded, strict=True)]
@@ -134,6 +135,8 @@ class Subproblem:
             rows = row + np.arange(group.count * len(mask)).reshape(group.count, len(mask))
             columns = self.number[group.cells[:, group.kept]]
             parts.append(block_places(rows, columns, mask, first))
+            if len(mask) > 1:
+                self.row_blocks.append((row, group.count, len(mask)))
             row, first = row + rows.size, first + rows.size * columns.shape[1]
         for piece, where in self.structure.loose:
             i, j = piece.jacobian

@@ -48,12 +48,15 @@ def quadrature(y, Z, prior):
     return mean, share @ np.array(seconds) - mean**2
 
 
-def test_gibbs_agrees_with_the_posterior_by_quadrature():
-    batches, prior = sample(chain(), 8, seed=5), Prior(coefficient=1.0, shape=2.0, scale=0.5)
+@pytest.mark.parametrize("missing", [0, 5])
+def test_gibbs_agrees_with_the_posterior_by_quadrature(missing):
+    """Batches that lack an effect that nothing follows from tell nothing of it: the others' posterior is exact."""
+    batches, prior = sample(chain(), 8 + missing, seed=5), Prior(coefficient=1.0, shape=2.0, scale=0.5)
+    batches.iloc[8:, 2] = np.nan
     found = learn_network(chain().graph, batches, prior, draws=4000, seed=1)
     values = batches.to_numpy()
-    center, scale = values.mean(axis=0), values.std(axis=0, ddof=1)
-    y = (values - center) / scale
+    center, scale = np.nanmean(values, axis=0), np.nanstd(values, axis=0, ddof=1)
+    y = ((values - center) / scale)[:8]
     mean, variance = quadrature(y[:, 2], np.column_stack([np.ones(8), y[:, :2]]), prior)
     for place, slot in ((0, 1), (1, 2)):
         drawn = found.of((found.graph.nodes[place], ("C", 2))) * scale[place] / scale[2]

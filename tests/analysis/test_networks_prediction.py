@@ -87,6 +87,23 @@ def test_each_draw_is_predicted_as_its_own_network(net, learned):
     assert outer[0] < inner[0] < inner[1] < outer[1]
 
 
+def test_states_that_follow_exactly_are_predicted_like_others(net):
+    """Process noise only in inputs and starts, as of a simulated plant: the covariance is singular."""
+    from dataclasses import replace
+
+    first = np.array([n.stage == 0.0 for n in net.graph.nodes])
+    exact = replace(net, deviations=np.where(first, net.deviations, 0.0))
+    batch = sample(exact, 1, seed=6).iloc[0]
+    measured = batch[batch.index.get_level_values("stage") <= 24.0]
+    found = predict(exact, TARGET, measured)
+    assert found.value == pytest.approx(batch[TARGET], rel=1e-9)
+    assert found.process_deviation == pytest.approx(0.0, abs=1e-9)
+    noisy = predict(exact, TARGET, measured, dict.fromkeys(net.graph.variables, 0.1))
+    expected = posterior(exact, measured, dict.fromkeys(net.graph.variables, 0.1)).of(TARGET)
+    assert (noisy.value, noisy.process_deviation) == pytest.approx(expected, rel=1e-7)
+    assert noisy.waterfall()["move"].sum() == pytest.approx(noisy.value - noisy.mean, abs=1e-10)
+
+
 def test_the_target_itself_is_not_read_and_later_stages_narrow(net):
     batch = sample(net, 1, 4).iloc[0]
     assert predict(net, TARGET, batch).process_deviation == pytest.approx(0.4)

@@ -111,6 +111,25 @@ def test_a_measured_disturbance_that_is_told_ahead_is_met_ahead() -> None:
     assert again.values[lag.u] == pytest.approx(0.15, abs=1e-4)  # it holds from then on
 
 
+def test_a_laboratory_that_answers_now_and_then_and_late_is_no_bad_signal() -> None:
+    estimator = ExtendedKalman(noise={reactor.T: 0.1, reactor.c_B: 0.01}, start={reactor.c_A: 0.05})
+    controller = NMPC(
+        plant, Recipe(Phase("react", duration=900.0)), 150.0, {reactor.T_j: PiecewiseConstant(every=150.0)},
+        maximize=AtEnd(lambda v: v.reactor.c_B), subject_to=[Path(lambda v: v.reactor.T, upper=350.0)],
+        grid=Grid(elements=12), estimator=estimator,
+    )  # fmt: skip
+    memory = controller.start(Sample(0.0, {reactor.T: 320.0}))
+    action, memory = controller.step(memory, Sample(150.0, {reactor.T: 331.0}))
+    assert not any("bad" in reason for reason in action.reasons)
+    late = Sample(300.0, {reactor.T: 340.0}, late={reactor.c_B: (150.0, 0.09)})
+    action, memory = controller.step(memory, late)
+    assert not any("bad" in reason for reason in action.reasons)
+    assert memory.ages()[reactor.c_B] == 150.0
+    dead, memory = controller.step(memory, Sample(450.0, {reactor.T: float("nan")}))
+    assert "reactor.T is bad for 1 sample" in dead.reasons
+    assert memory.events[-1].text == "reactor.T is bad"
+
+
 def test_an_estimating_loop_that_is_killed_goes_on_as_it_would_have(tmp_path) -> None:
     def controller():
         estimator = ExtendedKalman(noise={tank.y: 0.01}, disturbances={tank.w: Drift(0.02, start=0.5)})
