@@ -17,6 +17,7 @@ CATALOG = {
     "cho_fedbatch": "titer.cases.cho_fedbatch",
     "citrate_feeding": "titer.cases.citrate_feeding",
     "citrate_fit": "titer.cases.citrate_fit",
+    "citrate_nmpc": "titer.cases.citrate_nmpc",
     "cstr_nmpc": "titer.cases.cstr_nmpc",
     "exotherm": "titer.cases.exotherm",
     "fedbatch_multistart": "titer.cases.fedbatch_multistart",

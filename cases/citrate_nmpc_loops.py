@@ -22,14 +22,15 @@ from titer.flowsheets import (
 )
 from titer.flowsheets.units import CitrateFermenter
 from titer.flowsheets.units.cultures.feeds import Feed
-from titer.numerics import Fatrop, Grid, Ipopt, Solution
+from titer.numerics import Grid, Ipopt, Solution, SolveError
 
 EVERY = 7.0  # h between samples
 CHARGED = 2.0  # g/L of nitrogen: the rest is fed
 AMMONIA = 50.0  # g/L of nitrogen in its feed
 MOST = 0.005  # L/h of it
 VESSEL, OILY = 1.05, 40.0  # L and g/L: how full, and how much oil the broth may hold before it foams
-PRICE = {"volume": 500.0, "oil": 2.0}  # reward per L h, and per g/L h: what misses cost in the controller's eyes
+LEAST = 0.5  # g/L of oil that the broth should always hold
+PRICE = {"volume": 500.0, "oil": 2.0, "starving": 2.0}  # reward per L h, and per g/L h, in the controller's eyes
 ELEMENTS = 60
 OFF = {"mu_max": 0.2, "b_LCmax": 0.2, "Y_xs": 0.1}  # relative: growth, citrate and lipid; and what nobody estimates
 NOISE = {"V": 0.005, "dry": 1.0, "C": 1.5, "S": 1.5}  # L and g/L
@@ -39,7 +40,8 @@ LABORATORY = Laboratory(every=EVERY, delay=3.0)
 def fermenter(nitrogen: float) -> CitrateFermenter:
     """The published model with a feed of nitrogen, and a charge of it in g/L."""
     feeds = {"F": Feed({"S": 917.0}, flow="F_S"), "G": Feed({"N": AMMONIA}, flow="F_N")}
-    return CitrateFermenter("tank", feeds=feeds, F_S={"start": 0.008}, N={"lower": -BELOW, "start": nitrogen}, S={"lower": -BELOW})
+    charge = {"lower": -BELOW, "start": nitrogen}
+    return CitrateFermenter("tank", feeds=feeds, F_S={"start": 0.008}, N=charge, S={"lower": -BELOW})
 
 
 tank = fermenter(CHARGED)
@@ -50,9 +52,11 @@ worth = AtEnd(lambda v: CITRATE * magnitude(v.tank.C, "g/L")) - OIL / PACE * Int
 )
 volume = Path(lambda v: v.tank.V, upper=VESSEL, name="volume")
 oil = Path(lambda v: v.tank.S, upper=OILY, name="oil")
+starving = Path(lambda v: v.tank.S, lower=LEAST, name="starving")
+limits = [volume, oil, starving]
 free = {
-    tank.F_S: PiecewiseConstant(every=EVERY, upper=LARGEST, guess=0.012),
-    tank.F_N: PiecewiseConstant(every=EVERY, upper=MOST, guess=0.0003),
+    tank.F_S: PiecewiseConstant(every=EVERY, upper=LARGEST, guess=0.006),
+    tank.F_N: PiecewiseConstant(every=EVERY, upper=MOST, guess=0.0002),
 }
 inputs = {tank.O: held(OXYGEN)}
 conditions: dict[str, Any] = {
@@ -61,11 +65,21 @@ conditions: dict[str, Any] = {
 }
 
 
-def plan_of(truth: Flowsheet, start_from: Solution | None = None) -> Solution:
-    """The best feeds of a strain that is known perfectly."""
+def plan_of(truth: Flowsheet, plan: Solution | None = None) -> Solution:
+    """The best feeds of a strain that is known perfectly, started from a `plan` for another strain where there is one,
+    and from nothing where that does not lead to an optimum."""
+    if plan is None:
+        return _planned(truth, None)
+    try:
+        return _planned(truth, plan)
+    except SolveError:
+        return _planned(truth, None)
+
+
+def _planned(truth: Flowsheet, start_from: Solution | None) -> Solution:
     return optimize(
-        truth, recipe, free=free, maximize=worth, subject_to=[volume, oil], inputs=inputs, grid=Grid(ELEMENTS),
-        starts=1, start_from=start_from,
+        truth, recipe, free=free, maximize=worth, subject_to=limits, inputs=inputs, grid=Grid(ELEMENTS), starts=1,
+        start_from=start_from,
     )  # fmt: skip
 
 
@@ -91,7 +105,7 @@ def nmpc() -> NMPC:
         every=EVERY,
         free=free,
         maximize=worth,
-        subject_to=[Soft(volume, weight=PRICE["volume"]), Soft(oil, weight=PRICE["oil"])],
+        subject_to=[Soft(each, weight=PRICE[each.label()]) for each in limits],
         grid=Grid(elements=ELEMENTS),
         inputs=inputs,
         estimator=ExtendedKalman(
@@ -103,7 +117,7 @@ def nmpc() -> NMPC:
                 for name, key in ((tank.mu_max, "mu_max"), (tank.b_LCmax, "b_LCmax"))
             },
         ),
-        method=Converged(ladder=(Ipopt(), Fatrop())),
+        method=Converged(ladder=Ipopt(iterations=80)),
     )
 
 

@@ -39,10 +39,11 @@ def draw_distributions(drawn: Mapping[str, Mapping[str, np.ndarray]], title: str
 
     figure = Figure(figsize=(WIDTH, 0.4 + 2.0 * len(drawn)), layout="constrained")
     axes = figure.subplots(len(drawn), 1, squeeze=False)[:, 0]
+    styles = looks(list(dict.fromkeys(name for found in drawn.values() for name in found)))
     for ax, (label, found) in zip(axes, drawn.items(), strict=True):
         plain(ax)
-        for name, style in looks(list(found)).items():
-            ordered = np.sort(found[name])
+        for name, values in found.items():
+            ordered, style = np.sort(values), styles[name]
             shares = np.arange(1, len(ordered) + 1) / len(ordered)
             ax.step(np.append(ordered[0], ordered), np.append(0.0, shares), where="post", label=name, **style)
         if label in zero:

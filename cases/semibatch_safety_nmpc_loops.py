@@ -30,8 +30,8 @@ from titer.numerics import Fatrop, Grid, Ipopt, Solution
 EVERY = 1.5  # h between samples
 LONGEST, GUESS = 33.0, 22.5  # h, of the batch
 OFF = {"k0": 0.25, "dH": 0.10, "rhoCp": 0.03}  # relative: how far the plant may be off; nobody estimates rhoCp
-LEFT, SPARE = 0.06, 0.06  # relative: what the robust controller leaves for the rate, and for dH / rhoCp
-LEARNT, SPAN = 4.5, 0.75  # h: when, and in what time, the robust controller gives up what it stands back at first
+LEFT, SPARE = 0.06, 0.07  # relative: what the robust controller leaves for the rate, and for dH / rhoCp
+LEARNT, SPAN = 7.5, 1.5  # h: when, and in what time, the robust controller gives up what it stands back at first
 PILED = 0.4  # K: what B piles up in one interval, if the rate is 25 % lower, counts after a failure
 HEAT, ASSAY = 0.02, 0.01  # W and mol/L: deviations of the calorimeter, and of the laboratory
 LABORATORY = Laboratory(every=1.5, delay=1.5)  # the first value that tells anything comes after 3 h

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +13,6 @@ from titer.flowsheets.chromatograms import Chromatogram, pool
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from titer.control import Front
-
 
 def draw_plan(of: Chromatogram, wanted: str) -> Figure:
     """The chromatogram of the plan, salt on the right, with the pool shaded."""
@@ -22,17 +21,17 @@ def draw_plan(of: Chromatogram, wanted: str) -> Figure:
     return figure
 
 
-def draw_front(front: Front, usual_yield: float, usual_productivity: float) -> Figure:
-    """Productivity over yield; the published gradient for comparison."""
+def draw_front(values: Sequence[tuple[float, float]], usual: tuple[float, float]) -> Figure:
+    """Productivity over yield, (yield, umol/s) each; the published gradient for comparison."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
     ax = figure.subplots()
     plain(ax)
-    order = np.argsort(front.values[:, 1])
-    ax.plot(front.values[order, 1], 60.0 * front.values[order, 0], "ko-", markersize=4, label="Pareto front")
+    yields, made = np.array(sorted(values)).T
+    ax.plot(yields, 60.0 * made, "ko-", markersize=4, label="best yield in a given time")
     look = {"color": "black", "markerfacecolor": "white", "markersize": 8, "linestyle": "none"}
-    ax.plot(usual_yield, 60.0 * usual_productivity, "s", label="published gradient", **look)
+    ax.plot(usual[0], 60.0 * usual[1], "s", label="published gradient", **look)
     ax.set(xlabel="yield of cytochrome [1]", ylabel="productivity [µmol/min per mL]", title="95 % pure")
     ax.legend(loc="lower left", fontsize=9)
     return figure

@@ -3,7 +3,7 @@
 In each iteration the limits are linearized and the objective is a parabola with a damped BFGS matrix; where linearized
 limits contradict each other, slacks pay for it (S l1 QP). The step stays in a box that grows and shrinks with how well
 the model predicted, so that no step leads where nothing is known. Derivatives are asked for only at accepted points.
-Multipliers and residuals are computed from what holds at the end.
+Multipliers and residuals are computed from what holds at the end. The quadratic programs are solved by DAQP.
 Source: Fletcher, Practical Methods of Optimization (1987), ch. 14; Conn, Gould & Toint, Trust-Region Methods (2000).
 """
 
@@ -25,8 +25,10 @@ _ACTIVE = 1e-3  # scaled distance from which a limit may have a multiplier: thei
 _FIRST, _LONGEST, _SHORTEST = 0.2, 10.0, 1e-7  # halves of the box, scaled
 _NOISE = 1e-10  # of the merit: smaller differences say nothing
 _WORTH = 1e-5  # residual above which a stalled search begins anew
+_BEGINNINGS = 3  # searches at most, each with nothing learned yet
 _REFUSALS = 12  # steps in a row that may be refused
 _CHEAPEST, _DEAREST = 1.0, 1e5  # of a slack
+_STRICT = 1e-6  # of the price of a slack: its curvature
 _MISSED = 1e-9  # scaled, by which a limit may be missed
 
 
@@ -129,7 +131,7 @@ class _Search:
 
     def __init__(self, task: Task, matrix: Array):
         self.task, self.matrix, self.fresh = task, matrix, True
-        self.box, self.price = _FIRST, 10.0
+        self.box, self.price, self.begun = _FIRST, 10.0, 1
         self._programs: dict[tuple[int, int], ca.Function] = {}
 
     def step(self, here: _Here) -> _Here | None:
@@ -163,8 +165,9 @@ class _Search:
 
     def anew(self, here: _Here) -> _Here | None:
         """The next accepted point with what was learned forgotten, which may have been wrong; None where none is."""
-        if self.fresh or max(here.residuals) <= _WORTH:
+        if self.fresh or self.begun == _BEGINNINGS or max(here.residuals) <= _WORTH:
             return None
+        self.begun += 1
         self.matrix, self.fresh, self.box, self.price = np.eye(len(here.x)), True, 1e-2 * _FIRST, 10.0
         return self.step(here)
 
@@ -210,9 +213,8 @@ class _Search:
         task, n, m = self.task, len(here.x), len(rows)
         if (n, m) not in self._programs:
             pattern = {"h": ca.Sparsity.dense(n + m, n + m), "a": ca.Sparsity.dense(2 * m, n + m)}
-            quiet = {"print_iter": False, "print_header": False, "print_info": False, "error_on_fail": False}
-            self._programs[n, m] = ca.conic("model", "qrqp", pattern, quiet)
-        hessian = np.zeros((n + m, n + m))
+            self._programs[n, m] = ca.conic("model", "daqp", pattern, {"error_on_fail": False})
+        hessian = np.diag(np.full(n + m, _STRICT * self.price))  # the solver wants it strictly convex
         hessian[:n, :n] = self.matrix
         one, none = np.eye(m), np.full(m, np.inf)
         solve = self._programs[n, m]

@@ -137,8 +137,8 @@ def _planes(layout: Layout, scaled: Array, components: int | None, explained: fl
     n, found = len(scaled), []
     for k in range(len(layout.stages)):
         columns = np.flatnonzero(layout.stage_of <= k)
-        _, singular, right = np.linalg.svd(scaled[:, columns], full_matrices=False)
-        variances = singular**2 / (n - 1)
+        values, vectors = np.linalg.eigh(scaled[:, columns].T @ scaled[:, columns] / (n - 1))
+        variances, right = np.maximum(values[::-1], 0.0), vectors[:, ::-1].T
         most = max(1, min(len(columns) - 1, n - 2))
         wanted = int(np.searchsorted(np.cumsum(variances) / variances.sum(), explained)) + 1
         size = min(most, wanted if components is None else components)

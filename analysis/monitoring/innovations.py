@@ -15,6 +15,7 @@ Technometrics 34 (1992) 46).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,7 @@ from titer.analysis.monitoring.layout import Layout
 from titer.analysis.monitoring.monitor import Monitor, Statistic, check_rate
 from titer.analysis.monitoring.normal import Drawn, Known, Learned, known, learned
 from titer.analysis.networks.draws import Draws
-from titer.analysis.networks.graph import Graph
+from titer.analysis.networks.graph import Address, Graph
 from titer.analysis.networks.network import Network
 from titer.numerics.errors import SpecificationError
 
@@ -99,15 +100,21 @@ def _monitor(normal: Known | Learned | Drawn, graph: Graph, rate: float, weight:
     if not 0.0 < weight <= 1.0:
         raise SpecificationError(f"innovation monitor: weight must be above 0 and at most 1, got {weight!r}.")
     layout = Layout(tuple(n.address for n in graph.nodes), graph.time)
-    scores = np.random.default_rng(seed).standard_normal((_SIMULATED, len(graph)))
-    scores[:, normal.certain] = np.nan
-    found = _statistics(layout, scores, weight, 0.5)
-    least = np.min([s.probabilities.min(axis=1) for s in found], axis=0)
-    return InnovationMonitor(normal, layout, rate, float(np.quantile(least, rate)), weight)
+    level = _level(layout.addresses, tuple(normal.certain.tolist()), rate, weight, seed)
+    return InnovationMonitor(normal, layout, rate, level, weight)
+
+
+@lru_cache(maxsize=64)
+def _level(addresses: tuple[Address, ...], certain: tuple[bool, ...], rate: float, weight: float, seed: int) -> float:
+    """The probability that the least one of a normal batch, over stages and statistics, falls below at the rate."""
+    scores = np.random.default_rng(seed).standard_normal((_SIMULATED, len(addresses)))
+    scores[:, list(certain)] = np.nan
+    found = _statistics(Layout(addresses), scores, weight, 0.5)
+    return float(np.quantile(np.min([s.probabilities.min(axis=1) for s in found], axis=0), rate))
 
 
 def _statistics(layout: Layout, scores: Array, weight: float, level: float) -> tuple[Statistic, ...]:
-    from scipy.stats import chi2
+    from scipy.special import chdtrc, chdtri
 
     averaged = _averaged(layout, scores, weight)
     found = []
@@ -123,8 +130,8 @@ def _statistics(layout: Layout, scores: Array, weight: float, level: float) -> t
             Statistic(
                 name,
                 np.where(there, sums, np.nan),
-                np.where(there, chi2.sf(sums, freedom), 1.0),
-                np.where(there, chi2.isf(level, freedom), np.nan),
+                np.where(there, chdtrc(freedom, sums), 1.0),
+                np.where(there, chdtri(freedom, level), np.nan),
             )
         )
     return tuple(found)

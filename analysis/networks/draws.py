@@ -105,7 +105,7 @@ class Draws:
         worst, least = float(r_hat(chained).max()), float(effective_size(chained).min())
         said = f"largest R-hat {worst:.3f}, at least {least:.0f} independent draws of every number"
         if worst > MIXED or least < _FEW:
-            said += ": the chains have not mixed; draw more, or fewer missing measurements and causes are needed"
+            said += ": too few, or chains that do not agree yet; ask for more draws"
         return said + "."
 
     @property

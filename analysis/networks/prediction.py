@@ -15,19 +15,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from titer.analysis.networks.algebra import SINGULAR, absorb, covariance
 from titer.analysis.networks.beliefs import Measured, readings
 from titer.analysis.networks.draws import Draws
 from titer.analysis.networks.graph import Address, Graph, Node, address_of
 from titer.analysis.networks.network import Network, by_address
 from titer.analysis.networks.scores import crps_of_mixture, mixture_cdf, mixture_quantile
+from titer.analysis.networks.telling import told
 from titer.numerics.errors import SpecificationError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Array = np.ndarray
-_WELL = 3.0  # times the deviation that is rounding, above which a joint covariance counts as regular
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,40 +129,19 @@ def predict(
     places, values, deviations, names = readings(
         graph, {k: v for k, v in measured.items() if address_of(k) != own}, errors
     )
-    parts = []
-    chosen = np.array([*places, n])
-    for part in given.parameters.chunks():
-        parts.append(
-            (*_told(part.mean[:, chosen], covariance(part, chosen), values, deviations, names), part.mean[:, n])
-        )
-    means, spreads, innovations, expected, moves, before = (np.concatenate(p) for p in zip(*parts, strict=True))
-    return Prediction(graph, graph.nodes[n], means, spreads, before, places, values, innovations, expected, moves)
-
-
-def _told(
-    mean: Array, joint: Array, values: Array, errors: Array, names: tuple[str, ...]
-) -> tuple[Array, Array, Array, Array, Array]:
-    """Mean and deviation of the last variable (draws,) given the m others, with their innovations, the deviations of
-    these, and moves (draws, m): by a factor of the joint covariance; one by one where that is singular."""
-    m = len(values)
-    joint[:, np.arange(m), np.arange(m)] += errors**2
-    size = np.sqrt(np.maximum(np.diagonal(joint, axis1=1, axis2=2), 0.0))
-    size = np.where(size > 0.0, size, 1.0)
-    try:
-        factor = np.linalg.cholesky(joint / (size[:, :, None] * size[:, None, :]))
-        regular = bool(np.diagonal(factor, axis1=1, axis2=2).min() > np.sqrt(SINGULAR) * _WELL)
-    except np.linalg.LinAlgError:
-        regular = False
-    if not regular:
-        joint[:, np.arange(m), np.arange(m)] -= errors**2
-        after = absorb(mean, joint, np.arange(m), values, errors, names)
-        spread = np.sqrt(np.maximum(after.covariance[:, m, m], 0.0))
-        return after.mean[:, m], spread, after.innovations, after.deviations, after.moves[..., m]
-    off = (values - mean[:, :m]) / size[:, :m]
-    scores = np.linalg.solve(factor[:, :m, :m], off[..., None])[..., 0]
-    expected = np.diagonal(factor, axis1=1, axis2=2) * size
-    moves = factor[:, m, :m] * size[:, m:] * scores
-    return mean[:, m] + moves.sum(axis=1), expected[:, m], scores * expected[:, :m], expected[:, :m], moves
+    parts = told(given.parameters, n, places, values, deviations, names)
+    return Prediction(
+        graph,
+        graph.nodes[n],
+        np.concatenate([p.mean for p in parts]),
+        np.concatenate([p.deviation for p in parts]),
+        given.parameters.mean[:, n],
+        places,
+        values,
+        np.concatenate([p.innovations for p in parts]),
+        np.concatenate([p.expected for p in parts]),
+        np.concatenate([p.moves for p in parts]),
+    )
 
 
 def predictions(

@@ -253,6 +253,23 @@ def totals_at(program: Program, kept: Kept, gone: float) -> dict[str, float]:
     return {}
 
 
+def expected_at(deciding: Deciding, kept: Kept, time: float, x: Array) -> Array:
+    """All states as the first scenario of a plan expects them; those that it does not move stay as they are."""
+    program = deciding.bank[kept.horizon].program
+    reading, cells, clock = program.reading, np.concatenate([kept.w, kept.data, [np.nan]]), kept.time
+    found = x.copy()
+    places = {name: i for i, name in enumerate(deciding.wanted.states)}
+    for tau, at, span in zip(reading.tau[0], reading.at[0], reading.spans[0], strict=True):
+        duration = float(cells[span])
+        if time <= clock + duration * (1.0 + 1e-9) or tau is reading.tau[0][-1]:
+            for name, row in zip(reading.names, at, strict=True):
+                if name in places and not np.isnan(cells[row]).any():
+                    found[places[name]] = np.interp((time - clock) / duration, tau, cells[row])
+            break
+        clock += duration
+    return found
+
+
 def plan_of(deciding: Deciding, kept: Kept) -> Plan:
     """A plan as arrays on the recipe's clock, of the first scenario and of all."""
     program = deciding.bank[kept.horizon].program

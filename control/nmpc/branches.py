@@ -85,6 +85,11 @@ class Branches:
     keys: tuple[tuple[int, ...], ...]
 
     @property
+    def gathers(self) -> bool:
+        """Whether each scenario's objective is wanted as a number of its own."""
+        return len(self.plants) > 1 and isinstance(self.objective, Worst)
+
+    @property
     def cuts(self) -> int:
         """Samples at whose end parameters change."""
         return max(len(each) for each in self.realized) - 1

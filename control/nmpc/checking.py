@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,6 @@ from titer.flowsheets.given import kind_of
 from titer.flowsheets.names import elements_of
 from titer.flowsheets.operation import Decided, Operation
 from titer.flowsheets.problems.guesses import nominal_runs
-from titer.flowsheets.problems.hedging import Worst
 from titer.flowsheets.problems.inevitable import check_inevitable
 from titer.flowsheets.problems.ladder import Ladder
 from titer.flowsheets.problems.problem import Problem, Run, named, phases_of
@@ -81,11 +81,7 @@ def wanted_of(settings: Settings) -> tuple[Wanted, tuple[Handle, ...], dict[str,
     _check_tracks(plant, tracks, table)
     nominal = nominal_runs(problem, terms, [None], Ladder()).runs[0]
     branches = branches_of(plant, settings.scenarios, settings.robust_horizon)
-    if isinstance(branches.objective, Worst) and len(branches.plants) > 1 and (tracks or settings.moves or soft):
-        raise SpecificationError(
-            "NMPC: the worst scenario is that of the terms of the objective; Track, moves= and Soft limits are no "
-            "numbers of a scenario.\n  Write squares as Integral(...), or use objective=Mean()."
-        )
+    blocks = _blocks(planned, table)
     wanted = Wanted(
         plant=plant,
         recipe=recipe,
@@ -97,16 +93,14 @@ def wanted_of(settings: Settings) -> tuple[Wanted, tuple[Handle, ...], dict[str,
         inputs=settings.inputs,
         branches=branches,
         grid=settings.grid,
-        table=table,
+        table=replace(table, cycle=math.lcm(*blocks.values())),
         planned=tuple(phase.operation for phase in terms[0]),
         nominal=nominal,
         speaks=speaking(terms[0]),
         fineness=tuple(_fineness(settings, table, k, result) for k, result in enumerate(nominal)),
-        blocks=_blocks(planned, table),
+        blocks=blocks,
         rates=settings.disturbed,
     )
-    if any(block > 1 for block in wanted.blocks.values()):
-        object.__setattr__(table, "blocks", True)
     softs = {term.label(): s for term, s in zip(constraints[len(hard) :], soft, strict=True)}
     return wanted, _handles(settings, wanted), softs
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from titer.control.action import Action, ActionStatus
-from titer.control.nmpc.acting import Standby, acted
+from titer.control.nmpc.acting import Standby, acted, expected_at
 from titer.control.nmpc.bank import Bank
 from titer.control.nmpc.checking import Settings, wanted_of
 from titer.control.nmpc.deciding import Deciding, decided, ready, standing_of
 from titer.control.nmpc.feeding import Standing
 from titer.control.nmpc.given import handles_by_phase, safe_of, set_points, told, values_of
-from titer.control.nmpc.meeting import Met, advanced, clock_of, durations_so_far, first_memory, guesses, met
+from titer.control.nmpc.meeting import Met, advanced, clock_of, first_memory, guesses, met
 from titer.control.nmpc.memory import ControlMemory, Kind, Mode
 from titer.control.nmpc.methods import Converged, Method
 from titer.control.nmpc.moves import Handle
@@ -274,12 +274,7 @@ class NMPC:
         if memory.kept is None or memory.kept.age or memory.ending is not None:
             return None
         then = memory.time + table.every
-        names = dict(zip(self.manipulated, memory.applied.tolist(), strict=True))
-        x = self.sensing.ahead(
-            memory.x, durations_so_far(self.wanted, memory), names, memory.time, then + table.delay, memory.estimated
-        )
-        if x is None:
-            return None
+        x = expected_at(self._deciding, memory.kept, then + table.delay, memory.x)
         given = {**self._set_points, **memory.given}
         later = replace(memory, time=then)
         return standing_of(self._deciding, Met(later, x), later, given)

@@ -65,6 +65,7 @@ def first_memory(wanted: Wanted, sensing: Sensing, sample: Sample, applied: Arra
     numbers = _numbers(wanted, sensing, sample)
     memory = replace(memory, signals={n: (v, time) for n, v in numbers.items() if n in sensing.rules and v == v})
     if sensing.estimator is not None:
+        assert sensing.model is not None
         estimator = sensing.estimator.begin(sensing.model, sample, dict(zip(names, applied.tolist(), strict=True)))
         return _behind_delay(wanted, sensing, _believing(wanted, sensing, replace(memory, estimator=estimator)), names)
     reasons = [
@@ -93,7 +94,7 @@ def advanced(
             f"{memory.time:g}.\n  Samples come in order, one for each step."
         )
     if applied is not None:
-        memory = replace(memory, applied=applied)
+        memory = _really_applied(memory, time, applied)
     if phase is not None:
         if phase not in table.names:
             raise SpecificationError(f"step: {unknown('phase', phase, table.names)}")
@@ -109,6 +110,17 @@ def advanced(
             break
         memory = _entered(wanted, memory, memory.phase + 1, end)
     return replace(memory, time=time)
+
+
+def _really_applied(memory: ControlMemory, time: float, mean: Array) -> ControlMemory:
+    """The memory with what was held on average since its sample; where that is what was asked for, with a delay in
+    between, the inputs in force are those that were asked for last."""
+    if memory.waiting is None or time <= memory.time:
+        return replace(memory, applied=mean)
+    share = min(max((memory.changed - memory.time) / (time - memory.time), 0.0), 1.0)
+    expected = share * memory.waiting + (1.0 - share) * memory.applied
+    same = np.abs(mean - expected) <= 1e-6 * (1.0 + np.abs(expected))
+    return replace(memory, applied=np.where(same, memory.applied, mean), waiting=np.where(same, memory.waiting, mean))
 
 
 def met(
@@ -212,6 +224,7 @@ def guesses(wanted: Wanted) -> dict[str, float]:
 def _believing(wanted: Wanted, sensing: Sensing, memory: ControlMemory) -> Met:
     """The memory with what its estimator believes."""
     assert memory.estimator is not None
+    assert sensing.model is not None
     belief = memory.estimator.belief
     values, count = belief.values, len(sensing.places)
     x = memory.x.copy()

@@ -44,10 +44,11 @@ class Handle:
 @dataclass(frozen=True, eq=False)
 class Sequences:
     """The moves of each run: {input: (columns (moves,), time for which the one before each was held (moves - 1,))}, and
-    the weight of each run."""
+    the weight of each run, and what the labels of its costs say."""
 
     runs: tuple[Mapping[str, tuple[Array, Array]], ...]
     weights: Sequence[float]
+    names: Sequence[str]
 
 
 def with_moves(nlp: Nlp, handles: Sequence[Handle], moves: Sequences) -> tuple[Nlp, Array]:
@@ -55,14 +56,14 @@ def with_moves(nlp: Nlp, handles: Sequence[Handle], moves: Sequences) -> tuple[N
     nlp, before = given(nlp, np.zeros(len(handles)), "input before")
     batches: list[Batch] = []
     seen: set[tuple[int, int]] = set()
-    for weight, run in zip(moves.weights, moves.runs, strict=True):
+    for weight, run, name in zip(moves.weights, moves.runs, moves.names, strict=True):
         for handle, cell in zip(handles, before, strict=True):
             if handle.name not in run:
                 continue
             columns, held = run[handle.name]
             if handle.penalty:
                 pairs = np.stack([np.concatenate([[cell], columns[:-1]]), columns])
-                batches.append(_penalized(pairs, handle.penalty * weight))
+                batches.append(_penalized(pairs, handle.penalty * weight, name))
             pairs = np.stack([columns[:-1], columns[1:]])
             fresh = [k for k, (a, b) in enumerate(pairs.T.tolist()) if a != b and (a, b) not in seen]
             seen |= {(a, b) for a, b in pairs.T.tolist()}
@@ -71,10 +72,10 @@ def with_moves(nlp: Nlp, handles: Sequence[Handle], moves: Sequences) -> tuple[N
     return replace(nlp, batches=(*nlp.batches, *batches)), before
 
 
-def _penalized(pairs: Array, weight: float) -> Batch:
+def _penalized(pairs: Array, weight: float, phase: str) -> Batch:
     v = ca.SX.sym("v", 2)
     function = ca.Function("move", [v], [ca.SX(0, 1), (v[1] - v[0]) ** 2])
-    return Batch(function, pairs, np.zeros(0), np.zeros(0), Labels.of([]), weight)
+    return Batch(function, pairs, np.zeros(0), np.zeros(0), Labels.of([], phase), weight)
 
 
 def _limited(pairs: Array, reach: Array, name: str) -> list[Batch]:

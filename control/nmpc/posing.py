@@ -121,7 +121,7 @@ def problem_of(wanted: Wanted, horizon: Horizon) -> Problem:
     free = _free(wanted, horizon, names)
     grid = replace(wanted.grid, elements=_ends(wanted, horizon, names))
     given = {name: value for name, value in wanted.inputs.items() if callable(value) and not hasattr(value, "index")}
-    gathers = len(branches.plants) > 1 and _gathers(branches)
+    gathers = branches.gathers
     runs = []
     for r, (plant, weight) in enumerate(zip(branches.plants, branches.weights, strict=True)):
         values = {name: number for name, number in plant.values.items() if number != wanted.plant.values[name]}
@@ -147,10 +147,6 @@ def without_conditions(problem: Problem) -> Problem:
         phases = (replace(phase, until=None) for phase in run.recipe)
         runs.append(replace(run, recipe=Recipe(*phases)))
     return replace(problem, runs=tuple(runs))
-
-
-def _gathers(branches: Branches) -> bool:
-    return Hedge(np.ones(1), branches.objective, (), (1.0,)).gathers
 
 
 def _over(wanted: Wanted, horizon: Horizon, names: Sequence[str], objective: Sum) -> Sum:

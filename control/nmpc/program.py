@@ -10,6 +10,7 @@ import numpy as np
 
 from titer.control.nmpc.cells import Added, Cells, Reading, cells_of, reading_of
 from titer.control.nmpc.disturbed import with_rates
+from titer.control.nmpc.gathering import gathered
 from titer.control.nmpc.merging import merged
 from titer.control.nmpc.moves import Handle, Sequences, with_moves
 from titer.control.nmpc.posing import Wanted, cut, piece_edges, problem_of, without_conditions
@@ -41,7 +42,8 @@ class Program:
     `horizon` is what it is called by; `parts`: the same with the cuts of a tree. `first`: decisions to start from where
     there is no plan; `lower`, `upper`: bounds of its columns; `moves` {input: column of its first value}; `durations`
     {phase: columns of its decided (last) interval, one for each scenario that decides it}. `row_limits`: scaled;
-    `sequences` {input: columns of all its values in the first scenario, and when each begins}.
+    `bare`, `given`: columns and data that are the same where other limits give; `sequences` {input: columns of all its
+    values in the first scenario, and when each begins}.
     """
 
     horizon: Horizon
@@ -58,6 +60,8 @@ class Program:
     durations: Mapping[int, Array]
     slacks: Slacks
     row_limits: tuple[Array, Array]
+    bare: int
+    given: int
     sequences: Mapping[str, tuple[Array, Array]]
 
     @property
@@ -114,23 +118,30 @@ def _bare(wanted: Wanted, horizon: Horizon, handles: Sequence[Handle]) -> _Bare:
     first = filled(assembled, nominal.runs, {})
     nlp = replace(assembled.nlp, room=room(assembled, nominal.runs, sizes))
     nlp, kept = merged(nlp, _alike(wanted, parts, assembled))
-    weights = wanted.branches.weights
+    weights = _weights(wanted)
     names = tuple(wanted.table.names[part.phase] for part in parts.parts)
     nlp, targets = with_tracking(nlp, assembled.runs, wanted.tracks, weights, names, wanted.grid)
     nlp, rates = with_rates(nlp, assembled.runs, wanted.rates, wanted.grid.degree)
     moves = tuple(_moves(nlp, placements, handles) for placements in assembled.runs)
     steps = tuple({name: (columns, np.round(np.diff(at), 12)) for name, (columns, at) in run.items()} for run in moves)
-    nlp, before = with_moves(nlp, handles, Sequences(steps, weights))
+    nlp, before = with_moves(
+        nlp, handles, Sequences(steps, weights, [placements[0].block.name for placements in assembled.runs])
+    )
     added = Added(before - nlp.columns, targets, rates, nlp.columns)
     return _Bare(horizon, parts, assembled, nlp, sizes[kept], first[kept], moves, added)
 
 
 def _priced(wanted: Wanted, bare: _Bare, prices: Mapping[str, Price], slope: float, solver: Ipopt) -> Program:
     """The program with slacks for limits that have a price."""
-    spans, shares = _spans(bare.assembled, bare.nlp, wanted.branches.weights)
+    spans, shares = _spans(bare.assembled, bare.nlp, _weights(wanted))
     nlp, slacks = with_slacks(bare.nlp, prices, spans, shares)
     sizes = np.concatenate([bare.sizes, slacks.sizes])
     first = np.concatenate([bare.first, np.zeros(len(slacks.sizes))])
+    if wanted.branches.gathers:
+        owners = {p.block.name: r for r, placements in enumerate(bare.assembled.runs) for p in placements}
+        nlp, costs = gathered(nlp, owners, first)
+        first = np.concatenate([first, costs])
+        sizes = np.concatenate([sizes, 2.0 ** np.round(np.log2(np.maximum(np.abs(costs), 1e-3)))])
     assembled = replace(bare.assembled, nlp=nlp)
     engine = Engine(nlp, solver)
     rows = engine.scaling(first, sizes).rows if nlp.rows else np.zeros(0)
@@ -152,8 +163,15 @@ def _priced(wanted: Wanted, bare: _Bare, prices: Mapping[str, Price], slope: flo
         durations=_durations(assembled, bare.parts),
         slacks=slacks,
         row_limits=(row_lower * rows, row_upper * rows),
+        bare=bare.nlp.columns,
+        given=len(bare.nlp.data),
         sequences=moves,
     )
+
+
+def _weights(wanted: Wanted) -> tuple[float, ...]:
+    """By what the costs of each scenario count; where the worst one does, each is a number of its own."""
+    return (1.0,) * len(wanted.branches.weights) if wanted.branches.gathers else wanted.branches.weights
 
 
 def _alike(wanted: Wanted, parts: Horizon, assembled: Assembled) -> list[Array]:

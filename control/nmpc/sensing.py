@@ -17,7 +17,7 @@ from titer.estimation.estimators.model import SampledModel
 from titer.estimation.estimators.sample import Sample
 from titer.flowsheets.flowsheet import by_element
 from titer.numerics.dae import Array
-from titer.numerics.errors import SolveError
+from titer.numerics.errors import SolveError, TiterError
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +25,15 @@ class Sensing:
     """`measured`: what is wanted in a sample, with a rule for each where it is bad.
 
     `model`: from sample to sample, of the `estimator`, or for states that are measured: where there is a delay, or a
-    signal is bad. `places` (of the model's entries that are states): which of all states each is. `due`: what every
-    sample must hold; an estimator takes others as they come, a laboratory's too.
+    signal is bad; None where the plant has no such model, and can do without. `places` (of the model's entries that are
+    states): which of all states each is. `due`: what every sample must hold; an estimator takes others as they come, a
+    laboratory's too.
     """
 
     measured: tuple[str, ...]
     rules: Mapping[str, Rule]
     estimator: Estimator | None
-    model: SampledModel
+    model: SampledModel | None
     places: Array
     due: frozenset[str]
 
@@ -45,6 +46,7 @@ class Sensing:
     ) -> Estimated:
         """The estimator's memory after a sample; `held`: inputs up to each time since the last one, in order."""
         assert self.estimator is not None
+        assert self.model is not None
         model = self.model.with_durations(durations) if durations else self.model
         *earlier, (_, last) = held
         for until, applied in earlier:
@@ -61,6 +63,8 @@ class Sensing:
         estimated: Mapping[str, float],
     ) -> Array | None:
         """Where the plant will be; None where the model cannot say."""
+        if self.model is None:
+            return None
         model = self.model.with_durations(durations) if durations else self.model
         n = len(self.places)
         s = np.array(model.start, dtype=float)
@@ -85,6 +89,7 @@ def sensing_of(
     inputs = {name: value for name, value in wanted.inputs.items() if str(name) not in manipulated}
     order = {name: i for i, name in enumerate(wanted.states)}
     rules: dict[str, Any]
+    model: SampledModel | None = None
     if estimator is not None:
         model = estimator.model(plant, wanted.recipe, table.every, manipulated, inputs, _planned(wanted))
         measured = tuple(str(name) for name in model.measured)
@@ -93,9 +98,13 @@ def sensing_of(
         active = {v.name for operation in wanted.planned for v in operation.lowered.dae.states}
         measured = tuple(name for name in wanted.states if name in active)
         blank = ExtendedKalman(noise=dict.fromkeys(measured, 1.0), robust=None)
-        model = blank.model(plant, wanted.recipe, table.every, manipulated, inputs, _planned(wanted))
+        try:
+            model = blank.model(plant, wanted.recipe, table.every, manipulated, inputs, _planned(wanted))
+        except TiterError:
+            if table.delay:
+                raise
         rules = dict.fromkeys(measured, Simulate())
-    places = np.array([order[name] for name in model.entries.states], dtype=int)
+    places = np.array([order[name] for name in ([] if model is None else model.entries.states)], dtype=int)
     due = frozenset(given if estimator is not None else measured)
     return Sensing(measured, {**rules, **given}, estimator, model, places, due)
 

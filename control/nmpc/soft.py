@@ -95,7 +95,7 @@ def with_slacks(
         batches.append(_giving(batch, names, own))
         share = shares.get(b, 1.0)
         for name, row in zip(names, own, strict=True):
-            batches.append(_priced(prices[name], row, spans.get(b), batch.stage, share))
+            batches.append(_priced(prices[name], row, spans.get(b), batch.stage, share, batch.labels.phase))
     return replace(wide, batches=tuple(batches)), Slacks(n + np.arange(count), np.array(sizes), tuple(labels))
 
 
@@ -156,10 +156,10 @@ def _giving(batch: Batch, names: Sequence[str], slacks: Array) -> Batch:
     )
 
 
-def _priced(price: Price, slacks: Array, times: Array | None, stage: Array | None, share: float) -> Batch:
+def _priced(price: Price, slacks: Array, times: Array | None, stage: Array | None, share: float, phase: str) -> Batch:
     """What the slacks of one limit cost; `times`: cells of durations that weigh them."""
     v = ca.SX.sym("v", 1 if times is None else 2)
     cost = price.linear * v[0] + price.quadratic * v[0] ** 2
     function = ca.Function("price", [v], [ca.SX(0, 1), cost if times is None else v[1] * cost])
     index = slacks[None, :] if times is None else np.stack([slacks, times])
-    return Batch(function, index, np.zeros(0), np.zeros(0), Labels.of([]), share, stage)
+    return Batch(function, index, np.zeros(0), np.zeros(0), Labels.of([], phase), share, stage)

@@ -105,6 +105,7 @@ def solved(solvers: Solvers, task: Task, able: bool = True) -> Answer:
     """
     began = time.perf_counter()
     tried: list[str] = []
+    elastic = solvers.elastic
     last = _nothing(task, "nothing was tried")
     if not np.isfinite(task.data).all():
         return Answer(last, False, ("where the plant is, is not known",))
@@ -122,13 +123,13 @@ def solved(solvers: Solvers, task: Task, able: bool = True) -> Answer:
         tried.append(f"{name}: {last.status.value if not last.status.ok else 'its numbers do not keep the rows'}")
         if last.status is Status.INTERRUPTED:
             return Answer(last, False, tuple(tried))
-        if last.status is Status.INFEASIBLE and name.startswith("IPOPT") and solvers.elastic is not None:
-            answer = _nearest(solvers.program, solvers.elastic, task, last, tried)
+        if last.status is Status.INFEASIBLE and name.startswith("IPOPT") and elastic is not None:
+            answer, elastic = _nearest(solvers.program, elastic, task, last, tried), None
             if answer.counts:
                 return answer
-    if solvers.elastic is None or len(tried) > len(solvers.attempts) or time.perf_counter() - began > task.seconds:
+    if elastic is None or time.perf_counter() - began > task.seconds:
         return Answer(last, False, tuple(tried))
-    return _nearest(solvers.program, solvers.elastic, task, last, tried)
+    return _nearest(solvers.program, elastic, task, last, tried)
 
 
 def counts(program: Program, task: Task, outcome: Outcome) -> bool:
@@ -170,17 +171,17 @@ def _nothing(task: Task, why: str) -> Outcome:
 def _nearest(program: Program, elastic: Program, task: Task, last: Outcome, tried: list[str]) -> Answer:
     """The decisions that miss hard limits least."""
     own, wide = program.slacks, elastic.slacks
-    n, common = program.nlp.columns - len(own.labels), min(len(program.nlp.data), len(elastic.nlp.data))
-    data = np.concatenate([task.data[:common], elastic.nlp.data[common:]])
+    n, known = program.bare, program.given
+    data = np.concatenate([task.data[:known], elastic.nlp.data[known:]])
     w, lower, upper = elastic.first.copy(), elastic.lower.copy(), elastic.upper.copy()
     w[:n], lower[:n], upper[:n] = task.w[:n], task.lower[:n], task.upper[:n]
-    w[n:] = np.maximum(w[n:], 1e-3 * wide.sizes)
+    w[wide.columns] = np.maximum(w[wide.columns], 1e-3 * wide.sizes)
     inner = Task(w, data, lower, upper, None, task.seconds)
     outcome = _attempted(lambda t: elastic.engine.solve(t.w, elastic.scaling, t.lower, t.upper, t.data), inner)
     tried.append(f"limits elastic: {outcome.status.value}")
     if not counts(elastic, inner, outcome):
         return Answer(last, False, tuple(tried))
-    amounts, missed = outcome.w[n:], dict[str, float]()
+    amounts, missed = outcome.w[wide.columns], dict[str, float]()
     for label, amount, size in zip(wide.labels, amounts, wide.sizes, strict=True):
         if label not in own.labels and amount > _MISSED * size:
             missed[label] = max(missed.get(label, 0.0), float(amount))
@@ -188,7 +189,7 @@ def _nearest(program: Program, elastic: Program, task: Task, last: Outcome, trie
     rows = np.zeros(program.nlp.rows)
     found = replace(
         outcome,
-        w=np.concatenate([outcome.w[:n], amounts[kept]]),
+        w=np.concatenate([outcome.w[:n], amounts[kept], task.w[n + len(own.labels) :]]),
         row_multipliers=rows,
         bound_multipliers=np.zeros(program.nlp.columns),
     )

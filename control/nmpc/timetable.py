@@ -26,7 +26,8 @@ class Part:
     """A stretch of one phase that lies ahead, in intervals of these lengths.
 
     `open`: the total is decided, and `lengths` are its guess. `begins`, `ends`: whether the phase's beginning (with
-    what is set there) and its end belong to it. `gone`: intervals of the phase that lie before it.
+    what is set there) and its end belong to it. `gone`: intervals of the phase that lie before it, counted in cycles
+    of its pieces.
     """
 
     phase: int
@@ -66,7 +67,8 @@ class Timetable:
     """The phases of a recipe as a controller sees them: how long, and which of them end when it, or a condition, says.
 
     `steps`: of a receding horizon; None: the rest of the recipe. `delay`: between a sample and what it leads to.
-    `blocks`: whether pieces hold for several samples, so that where in its phase a part begins makes a difference.
+    `cycle`: samples after which the pieces of all inputs begin together again; within it, it makes a difference where
+    in its phase a part begins.
     """
 
     names: tuple[str, ...]
@@ -75,7 +77,7 @@ class Timetable:
     every: float
     steps: int | None
     delay: float
-    blocks: bool = False
+    cycle: int = 1
 
     def is_open(self, k: int) -> bool:
         """Whether the end of phase k is decided, or found."""
@@ -126,7 +128,7 @@ class Timetable:
         return Horizon((self._fixed(k, 0.0, self.steps or 1, False),), True)
 
     def _fixed(self, k: int, gone: float, most: int, begins: bool) -> Part:
-        passed = round((gone - self.delay) / self.every) if self.blocks and gone > 0.0 and self.steps is None else 0
+        passed = self._passed(gone) if self.steps is None else 0
         if self.steps is not None and k == len(self.names) - 1:  # a window goes on in the last phase
             return Part(k, (self.every,) * most, False, begins, True)
         rest = self.durations[k].guess - gone
@@ -136,19 +138,21 @@ class Timetable:
         return Part(k, lengths, False, begins, n <= most, passed)
 
     def _open(self, k: int, intervals: int, gone: float) -> list[Part]:
-        passed = max(0, round((gone - self.delay) / self.every)) if self.blocks and gone > 0.0 else 0
-        whole = intervals - 1
-        last = Part(k, (self.every,), True, False, True, passed + whole if self.blocks else 0)
+        passed, whole = self._passed(gone), intervals - 1
+        last = Part(k, (self.every,), True, False, True, (passed + whole) % self.cycle)
         return [Part(k, (self.every,) * whole, False, False, False, passed), last] if whole else [last]
+
+    def _passed(self, gone: float) -> int:
+        """Intervals of a phase that have gone, in its cycle of pieces."""
+        return max(0, round((gone - self.delay) / self.every)) % self.cycle
 
     def all(self) -> list[Horizon]:
         """Every horizon that a loop may come to, the longest of each phase first."""
         found: dict[Horizon, None] = {}
         for k in range(len(self.names)):
             if self.is_open(k):
-                passed = range(self.most(k)) if self.blocks else (0,)
-                for j in passed:
-                    for n in range(self.most(k) - j, 0, -1):
+                for j in range(self.cycle):
+                    for n in range(self.most(k), 0, -1):
                         found[self.ahead(k, j * self.every + self.delay, n)] = None
             else:
                 found |= {self.ahead(k, gone): None for gone in self._samples(k)}

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from titer.estimation.learning.discrepancy import Discrepancy
+from titer.estimation.learning.nearness import near_batches
 from titer.estimation.regressors import lowered
-from titer.flowsheets import Correction, Domain, Flowsheet, LearnedTerm
+from titer.flowsheets import Correction, Flowsheet, LearnedTerm
 from titer.numerics.errors import SpecificationError
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 _LEAST_KNOWN = 1e-3  # share that data explain, below which a point counts as this little
-_DOMAIN_POINTS = 30  # points that stand for the data in equations
 _PROCESS_POINTS = 60  # of the Gaussian process that is taken by default
 _FEW = 20  # points for which a polynomial is taken
 _TRIAL = 24  # made-up samples on which an estimator is tried
@@ -64,7 +64,7 @@ def regressed(
         weighted[on] = how
         warned += [f"{on}: {str(w.message).splitlines()[0]}" for w in said]
         ranges = list(zip(X.min(axis=0), X.max(axis=0), strict=True))
-        domain = Domain.near_data(X, points=min(_DOMAIN_POINTS, len(X)))
+        domain = near_batches(X, rows["batch"].to_numpy())
         term = LearnedTerm(on, found.features, lowered(regressor), form, domain, ranges=ranges)
         terms.append(term.fitted_to(plant))
     return Fitted(Correction(*terms), weighted, tuple(dict.fromkeys(warned)))

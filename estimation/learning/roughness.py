@@ -72,9 +72,7 @@ def unlikeliness(batches: Sequence[Straightened], priors: Mapping[str, Prior]) -
 
 def change(before: Mapping[str, Prior], after: Mapping[str, Prior]) -> float:
     """The largest relative change of an amplitude or a memory."""
-    pairs = [
-        (getattr(before[on], key), getattr(after[on], key)) for on in before for key in ("amplitude", "memory")
-    ]
+    pairs = [(getattr(before[on], key), getattr(after[on], key)) for on in before for key in ("amplitude", "memory")]
     return max(abs(np.log(new / old)) for old, new in pairs)
 
 

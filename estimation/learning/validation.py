@@ -35,8 +35,17 @@ class Validation:
     outputs: pd.DataFrame
     rates: pd.DataFrame
 
+    def joined(self, other: Validation) -> Validation:
+        """This with other models, on the same batches."""
+        import pandas as pd
+
+        return Validation(
+            pd.concat([self.outputs, other.outputs], ignore_index=True),
+            pd.concat([self.rates, other.rates], ignore_index=True),
+        )
+
     def summary(self) -> pd.DataFrame:
-        """A row for each model, the best first: error of outputs [deviations], against the mechanistic one, of rates."""
+        """A row for each model, the best first: errors of outputs [deviations] and of rates, with those before."""
         import pandas as pd
 
         rows = {}
@@ -55,7 +64,7 @@ class Validation:
         return pd.DataFrame.from_dict(rows, orient="index").sort_values("outputs")
 
     def by_batch(self, model: str) -> pd.DataFrame:
-        """A row for each batch left out: errors of outputs [deviations] without and with the correction, their ratio."""
+        """A row for each batch left out: errors of outputs [deviations] without and with correction, their ratio."""
         import pandas as pd
 
         rows = {}

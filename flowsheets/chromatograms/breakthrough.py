@@ -32,11 +32,16 @@ def breakthrough(
 ) -> Breakthrough:
     """When a component's concentration at the outlet first reaches a share of its `feed` [amount/mL].
 
-    `phase`: the load (default: from the start of the run); `dead`: volume [mL] of liquid in column and tubing, which
+    `phase`: the load (default: all of a run of one phase); `dead`: volume [mL] of liquid in column and tubing, which
     holds feed that is not bound. Between points of the run the concentration is a line.
-    Raises SpecificationError where it does not come that far.
+    Raises SpecificationError where it does not come that far, and where it is not said which of several phases loads:
+    what was pumped before, without feed, would count as bound.
     """
     of.check(component)
+    if phase is None and len(of.phases) > 1:
+        raise SpecificationError(
+            f"breakthrough: which phase is the load?\n  Give phase=, one of {', '.join(of.phases)}."
+        )
     if not (feed > 0.0 and 0.0 < share < 1.0):
         raise SpecificationError(f"breakthrough: feed must be positive, share within (0, 1), got {feed!r}, {share!r}.")
     start, end = (float(of.time[0]), float(of.time[-1])) if phase is None else of.span(phase)

@@ -26,7 +26,8 @@ class Chromatogram:
 
     `time` (n,) in `clock`, a unit of time; `flow` (n,) [mL/min]; `c` by component (n,) [mL^-1 of `amount_unit`: mg/mL
     or umol/mL, which is mol/m^3]; `fed`: by component the amount that came in, `diluent`: by component the volume [mL]
-    that came in without it; both empty where the feed is not known. `column_volume` [mL]; `phases`: name -> (start,
+    that came in without it; both empty where the feed is not known. `modulators`: components that are
+    no product, such as salt or pH, and count in no purity. `column_volume` [mL]; `phases`: name -> (start,
     end) in `clock`. Times of jumps stand twice.
     """
 
@@ -39,10 +40,16 @@ class Chromatogram:
     phases: Mapping[str, tuple[float, float]]
     fed: Mapping[str, float] = field(default_factory=dict)
     diluent: Mapping[str, float] = field(default_factory=dict)
+    modulators: tuple[str, ...] = ()
 
     @property
     def components(self) -> tuple[str, ...]:
         return tuple(self.c)
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """The components that count in a purity: all but modulators."""
+        return tuple(key for key in self.c if key not in self.modulators)
 
     @property
     def concentration_unit(self) -> str:
@@ -154,6 +161,7 @@ def chromatogram(
         phases={p.name: (float(p.trajectory.time[0]), float(p.trajectory.time[-1])) for p in run.phases},
         fed=found,
         diluent=diluent,
+        modulators=column.binding.modulators(),
     )
 
 

@@ -44,12 +44,12 @@ class Pool:
         return self.amounts[component] / self.volume if self.volume > 0.0 else 0.0
 
     def purity(self, component: str, among: tuple[str, ...] | None = None) -> float:
-        """The share of a component [1]; `among` which components (default: all; name them where salt or pH is one).
+        """The share of a component [1]; `among` which components (default: all but salt, pH and other modulators).
 
         An empty pool has purity 0.
         """
         self.of.check(component)
-        total = sum(self.amounts[key] for key in among or self.of.components)
+        total = sum(self.amounts[key] for key in among or self.of.products)
         return self.amounts[component] / total if total > 0.0 else 0.0
 
     def recovery(self, component: str) -> float:
@@ -101,14 +101,14 @@ def fractions(of: Chromatogram, volume: float, start: float | str = 0.0, stop: f
 
 
 def fraction_table(collected: tuple[Pool, ...]) -> pd.DataFrame:
-    """A row for each fraction: times, volume, concentrations and shares."""
+    """A row for each fraction: times, volume, concentrations, and shares but of modulators."""
     import pandas as pd
 
     rows = []
     for k, each in enumerate(collected, start=1):
         row = {"fraction": k, "start": each.start, "stop": each.stop, "volume": each.volume}
         row |= {f"c {key}": each.concentration(key) for key in each.amounts}
-        rows.append(row | {f"share {key}": each.purity(key) for key in each.amounts})
+        rows.append(row | {f"share {key}": each.purity(key) for key in each.of.products})
     return pd.DataFrame(rows)
 
 
@@ -130,7 +130,7 @@ def widest_pool(
     low, high = within or (float(of.time[0]), float(of.time[-1]))
     times = np.linspace(low, high, _MOST_CUTS)
     wanted = of.amounts_until(component, times)
-    total = np.sum([of.amounts_until(key, times) for key in among or of.components], axis=0)
+    total = np.sum([of.amounts_until(key, times) for key in among or of.products], axis=0)
     spare = wanted - purity * total  # a pool is pure enough where this does not fall from its start to its stop
     gained = wanted[None, :] - wanted[:, None]
     allowed = (spare[None, :] - spare[:, None] >= 0.0) & (times[None, :] >= times[:, None])

@@ -38,8 +38,8 @@ def step(
 
     `buffer`: concentrations in the column's unit, 0 for components left out; `flow` [mL/min]; how long: `volumes`, in
     column volumes, or `duration`, as a Phase takes it (a number, Free, ...). What else a Phase takes (routes, fixed,
-    idle...) goes on to it. A concentration or flow that is to be decided is left out of the phase's inputs afterwards,
-    or given by `decided`. Raises SpecificationError for an unknown component, a flow that is not positive.
+    idle...) goes on to it. Raises SpecificationError for an unknown component, for a buffer without what the column's
+    binding cannot do without (salt of an ion exchanger, pH of Protein A), for a flow that is not positive.
     """
     return gradient(column, name, buffer, buffer, flow, volumes, duration, **more)
 
@@ -60,6 +60,12 @@ def gradient(
         for key in buffer:
             if key not in column.components:
                 raise SpecificationError(f"{what}: {unknown('component', key, column.components)}")
+        for key in column.binding.indispensable():
+            if key not in buffer and column.feed.c[key] not in more.get("inputs", {}):
+                raise SpecificationError(
+                    f"{what}: the buffer has no {key}, without which {column.name} knows no binding.\n"
+                    f"  Give {{{key!r}: ...}} too; what is left out is 0."
+                )
     if not flow > 0.0:
         raise SpecificationError(
             f"{what}: the flow through {column.name} must be positive, got {flow!r} mL/min.\n"

@@ -21,6 +21,7 @@ from titer.numerics.solvers import Engine, Ipopt, Manner, Outcome, Status
 
 SMALL = 1e-5  # a sum of relative changes that is called none
 _ITERATIONS = 500
+_DEAR = 10.0  # seconds that are spent on it where all phases are shot
 
 
 @dataclass(frozen=True)
@@ -150,21 +151,20 @@ def _elastic(batch: Batch, place: dict[tuple[str, bool], int]) -> Batch:
     m = batch.function.numel_in(0)
     v = symbol.sym("v", m + len(wanted))
     g, f = batch.function(v[:m])
-    change = symbol.zeros(batch.rows, 1)
+    change = np.zeros((batch.rows, len(wanted)))
     for i, text in enumerate(texts):
         for upper, bounds in ((False, batch.lower), (True, batch.upper)):
             if (text, upper) in place and np.isfinite(bounds[i]):
-                slack = v[m + wanted.index(place[text, upper])]
-                change[i] += -slack if upper else slack
-    function = ca.Function(f"{batch.function.name()}_elastic", [v], [g + change, f])
+                change[i, wanted.index(place[text, upper])] += -1.0 if upper else 1.0
+    function = ca.Function(f"{batch.function.name()}_elastic", [v], [g + ca.DM(change) @ v[m:], f])
     more = np.repeat(np.array(wanted)[:, None], batch.copies, axis=1)
     step = batch.step
     if step is not None:  # the further rows change, what is determined does not
-        first = batch.rows - step.numel_out(1)
-        read = symbol.sym("read", step.numel_in(0))
-        made, rows, f = step(read)
-        slacks = v[m:]
-        step = ca.Function(f"{step.name()}_elastic", [ca.vertcat(read, slacks)], [made, rows + change[first:], f])
+        first, count = batch.rows - step.numel_out(1), step.numel_in(0)
+        read = (ca.SX if step.is_a("SXFunction") else ca.MX).sym("read", count + len(wanted))
+        made, rows, f = step(read[:count])
+        rows = rows + ca.DM(change[first:]) @ read[count:]
+        step = ca.Function(f"{step.name()}_elastic", [read], [made, rows, f])
     return replace(batch, function=function, index=np.concatenate([batch.index, more]), step=step)
 
 
@@ -184,6 +184,8 @@ def _solved(
     sizes = np.array([s.size for s in slacks])
     slack_sizes = 2.0 ** np.round(np.log2(sizes))
     engine = Engine(nlp, Ipopt(tolerance=1e-7, seconds=seconds, iterations=_ITERATIONS))
+    if engine.shot is not None:  # each look at the decisions is an integration: a hint is worth no more than that
+        engine.solver = replace(engine.solver, seconds=min(seconds, _DEAR))
     w = np.clip(w, *bounds)
     first = np.concatenate([w, _needed(attempt, slacks, w) + 1e-3 * sizes])
     scaling = engine.scaling(first, np.concatenate([attempt.scaling.columns, slack_sizes]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import casadi as ca
 import numpy as np
@@ -30,13 +30,23 @@ _FLAT = 1e-5  # of the largest curvature: given to columns without any
 
 @dataclass(frozen=True, eq=False)
 class Condensation:
-    """A step by its free columns: d = Z d_free + W e; curvature, rows and their sizes of the dense program."""
+    """A step by its free columns: d = Z d_free + W e; the curvature of the dense program, and about the sizes of its
+    rows."""
 
     Z: Array
     W: Array
     curvature: Array
-    rows: Array
     sizes: Array
+
+
+class _Limits(NamedTuple):
+    """The slope of a dense program, limits of its rows and of its columns."""
+
+    slope: Array
+    low: Array
+    high: Array
+    lower: Array
+    upper: Array
 
 
 class _Program(NamedTuple):
@@ -49,10 +59,6 @@ class _Program(NamedTuple):
     high: Array
     lower: Array
     upper: Array
-
-    def of(self, rows: Array) -> _Program:
-        """The program with some of its rows."""
-        return self._replace(rows=self.rows[rows], low=self.low[rows], high=self.high[rows])
 
     @property
     def arguments(self) -> tuple[Array, ...]:
@@ -79,12 +85,9 @@ class Condensed:
         limited = np.isfinite(s.nlp.lower) | np.isfinite(s.nlp.upper)
         self._limited = count + np.flatnonzero(limited[s.structure.kept[count:]])
         self._curved = np.unique(s.P.rows)
-        self._path = []
-        for k, chosen in s.structure.order:
-            cells = s.structure.groups[k].cells[chosen]
-            outer = slice(s.structure.groups[k].inner, s.structure.groups[k].inner + s.structure.groups[k].outer)
-            self._path.append((k, chosen, s.number[cells[:, outer]], s.number[cells[:, outer.stop :]]))
-        self._P, self._G = (csc_matrix((np.zeros(p.count), p.rows, p.starts), shape=p.shape) for p in (s.P, s.G))
+        self._path = [_Link.of(s, k, chosen) for k, chosen in s.structure.order]
+        self._P = csc_matrix((np.zeros(s.P.count), s.P.rows, s.P.starts), shape=s.P.shape)
+        self._entry, self._column = _by_rows(s, self._limited)
         rows = s.G.shape[0] + len(self._limited)
         self._shape = ca.Sparsity.dense(count, count), ca.Sparsity.dense(rows, count)
         self._first = Conic("daqp", *self._shape)
@@ -97,15 +100,16 @@ class Condensed:
         s, count = self.subproblem, self.subproblem.free
         both = np.zeros((s.count + 1, s.count))  # the last row is what data follow: nothing
         np.fill_diagonal(both, 1.0)
-        for k, chosen, outer, shared in self._path:
-            group = step.solved[k].elements
-            both[shared] += step.solved[k].follow[chosen, group.inner :] @ both[outer]
+        follow = [each.follow[:, each.elements.inner :] for each in step.solved]
+        for link in self._path:
+            both[link.shared] += follow[link.group][link.chosen] @ both[link.outer]
         Z, W = np.ascontiguousarray(both[:-1, :count]), both[count:-1, count:]
-        self._P.data[:], self._G.data[:] = step.P, step.G
+        self._P.data[:] = step.P
         curvature = product(Z[self._curved].T, (self._P @ Z)[self._curved])
         curvature = _convex(curvature, s.exact, np.zeros(count, dtype=bool) if held is None else held)
-        rows = np.concatenate([self._G @ Z, Z[self._limited]])
-        return Condensation(Z, W, curvature, rows, np.sqrt(np.einsum("ij,ij->i", rows, rows)) + 1e-12)
+        reach = np.einsum("ij,ij->i", Z, Z)
+        sizes = np.bincount(s.G.rows, step.G**2 * reach[s.G.columns], minlength=s.G.shape[0])
+        return Condensation(Z, W, curvature, np.sqrt(np.concatenate([sizes, reach[self._limited]])) + 1e-12)
 
     def solve(self, step: Step, parts: Condensation, bounds: Bounds, reaches: Sequence[float] = (1.0,)) -> Answer:
         """Solve for the values of a step. `reaches`: see `within_reach`. Raises UnsolvedError."""
@@ -117,7 +121,7 @@ class Condensed:
         high = np.concatenate([bounds.high, bounds.upper[self._limited]]) - at
 
         def attempt(low: Array, high: Array) -> tuple[Array, Array, Array]:
-            return self._solved(parts, slope, low, high, bounds.lower[:count], bounds.upper[:count])
+            return self._solved(step, parts, _Limits(slope, low, high, bounds.lower[:count], bounds.upper[:count]))
 
         (free, rows, own), reach = within_reach(attempt, low, high, reaches)
         d = times(parts.Z, free) + z
@@ -131,27 +135,77 @@ class Condensed:
 
         return Answer(d, equations, on_rows, multipliers, reach)
 
-    def _solved(
-        self, parts: Condensation, slope: Array, low: Array, high: Array, lower: Array, upper: Array
-    ) -> tuple[Array, Array, Array]:
+    def _solved(self, step: Step, parts: Condensation, limits: _Limits) -> tuple[Array, Array, Array]:
+        """The free columns, and multipliers of all rows and of the bounds."""
+        _, low, high, lower, upper = limits
         if (low > high + FEASIBLE).any() or (lower > upper + FEASIBLE).any():
             raise UnsolvedError(infeasible=True)
-        program = _Program(parts.curvature, slope, parts.rows, low, high, lower, upper)
         if self._near is not None:
             room = np.minimum(np.maximum(high, 0.0), np.maximum(-low, 0.0)) / parts.sizes
             near = np.sort(np.argpartition(room, _NEAR)[:_NEAR])
-            x, few, on_bounds = self._near(*program.of(near).arguments)
-            on_rows = np.zeros(len(low))
-            on_rows[near] = few
-            if program.missed(x, on_rows, on_bounds) == 0.0:
+            program = self._program(step, parts, limits, near)
+            x, few, on_bounds = self._near(*program.arguments)
+            if program.missed(x, few, on_bounds) == 0.0 and outside(self._at(step, parts, x), low, high) <= FEASIBLE:
+                on_rows = np.zeros(len(low))
+                on_rows[near] = few
                 return x, on_rows, on_bounds
-        missed = np.inf
+        program, missed = self._program(step, parts, limits, np.arange(len(low))), np.inf
         for solver in (self._first, self._second):
             x, on_rows, on_bounds = solver(*program.arguments)
             missed = program.missed(x, on_rows, on_bounds)
             if missed == 0.0:
                 return x, on_rows, on_bounds
         raise UnsolvedError(infeasible=not missed <= FEASIBLE)
+
+    def _program(self, step: Step, parts: Condensation, limits: _Limits, rows: Array) -> _Program:
+        """The dense program with some of its rows."""
+        slope, low, high, lower, upper = limits
+        values = np.concatenate([step.G, [0.0, 1.0]])[self._entry[rows]]
+        dense = (values[:, None, :] @ parts.Z[self._column[rows]])[:, 0]
+        return _Program(parts.curvature, slope, dense, low[rows], high[rows], lower, upper)
+
+    def _at(self, step: Step, parts: Condensation, x: Array) -> Array:
+        """All rows at values of the free columns."""
+        d = times(parts.Z, x)
+        return np.concatenate([self.subproblem.G.times(step.G, d), d[self._limited]])
+
+
+@dataclass(frozen=True, eq=False)
+class _Link:
+    """Elements of a group that stand at one place: what they read, and what they determine. Of one element all is in
+    two dimensions, its columns a stretch: slices are several times as fast as lists."""
+
+    group: int
+    chosen: Any
+    outer: Array
+    shared: Any
+
+    @staticmethod
+    def of(s: Subproblem, k: int, chosen: Array) -> _Link:
+        group = s.structure.groups[k]
+        cells = group.cells[chosen]
+        outer = s.number[cells[:, group.inner : group.inner + group.outer]]
+        shared = s.number[cells[:, group.inner + group.outer :]]
+        first = int(shared.min(initial=0))
+        if len(chosen) == 1 and np.array_equal(shared[0], first + np.arange(group.shared)):
+            return _Link(k, int(chosen[0]), outer[0], slice(first, first + group.shared))
+        return _Link(k, chosen, outer, shared)
+
+
+def _by_rows(s: Subproblem, limited: Array) -> tuple[Array, Array]:
+    """(rows, widest): which entries of G a row has, and in which columns; two more entries stand behind them: 0 and 1.
+
+    Rows are those of G, then bounds of the columns `limited`.
+    """
+    order = np.argsort(s.G.rows, kind="stable")
+    counts = np.bincount(s.G.rows, minlength=s.G.shape[0])
+    widest = max(1, int(counts.max(initial=0)))
+    entry = np.full((len(counts) + len(limited), widest), s.G.count)
+    column = np.zeros_like(entry)
+    place = np.arange(s.G.count) - np.repeat(np.cumsum(counts) - counts, counts)
+    entry[s.G.rows[order], place], column[s.G.rows[order], place] = order, s.G.columns[order]
+    entry[len(counts) :, 0], column[len(counts) :, 0] = s.G.count + 1, limited
+    return entry, column
 
 
 def _convex(curvature: Array, exact: bool, held: Array) -> Array:

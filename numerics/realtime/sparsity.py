@@ -6,7 +6,8 @@ import numpy as np
 
 from titer.numerics.nlp import Array
 
-_ONE_THREAD = 250_000  # multiplications up to which OpenBLAS does not wake its threads
+_ONE_THREAD_VECTOR = 9_000
+_ONE_THREAD = 250_000  # multiplications up to which OpenBLAS does not wake its threads: waking costs more
 
 
 class Pattern:
@@ -43,8 +44,11 @@ class Pattern:
 
 
 def times(matrix: Array, vector: Array) -> Array:
-    """A dense matrix times a vector, without BLAS: its threads cost more to wake than such a product takes."""
-    return np.einsum("ij,j->i", matrix, vector)
+    """A dense matrix times a vector, in pieces that BLAS leaves to one thread."""
+    rows = max(1, _ONE_THREAD_VECTOR // max(1, matrix.shape[1]))
+    if rows >= len(matrix):
+        return matrix @ vector
+    return np.concatenate([matrix[k : k + rows] @ vector for k in range(0, len(matrix), rows)])
 
 
 def product(left: Array, right: Array) -> Array:

@@ -162,7 +162,7 @@ def test_a_jump_is_seen_at_once_and_blamed_on_the_variable(net, monitor):
 
 
 def test_a_drift_is_seen_sooner_with_memory(net, monitor):
-    """A sensor drifts by 0.3 of X's deviation at every stage: sums of squares of single stages see it late or never."""
+    """A sensor drifts by 0.5 g/L a stage, as much as X varies by itself in one: single stages see it late or never."""
     from dataclasses import replace
 
     faulty = misread(sample(net, 300, seed=8), "X", 24, 0.5)

@@ -87,6 +87,22 @@ def test_each_draw_is_predicted_as_its_own_network(net, learned):
     assert outer[0] < inner[0] < inner[1] < outer[1]
 
 
+def test_the_three_ways_to_tell_agree(net, learned):
+    """Along the edges, by a factor, one by one; a tiny error of measurement takes the first way away."""
+    from titer.analysis.networks.algebra import absorb, covariance
+
+    batch = sample(net, 1, seed=4).iloc[0]
+    for until in (0.0, 48.0):
+        measured = batch[batch.index.get_level_values("stage") <= until]
+        along, factor = predict(learned, TARGET, measured), predict(learned, TARGET, measured, {"X": 1e-9})
+        for what in ("means", "deviations", "innovations", "expected_deviations", "moves"):
+            np.testing.assert_allclose(getattr(along, what), getattr(factor, what), rtol=1e-6, atol=1e-8, err_msg=what)
+        p, m = learned.parameters, len(measured)
+        chosen = np.array([*along.measured, len(net.graph) - 1])
+        single = absorb(p.mean[:, chosen], covariance(p, chosen), np.arange(m), along.values, np.zeros(m), ("",) * m)
+        np.testing.assert_allclose(along.moves, single.moves[..., m], rtol=1e-6, atol=1e-8)
+
+
 def test_states_that_follow_exactly_are_predicted_like_others(net):
     """Process noise only in inputs and starts, as of a simulated plant: the covariance is singular."""
     from dataclasses import replace

@@ -11,7 +11,7 @@ import pytest
 
 from titer.control import NMPC, ActionStatus, Failing, Simulate, Track, close_loop
 from titer.estimation import Drift, ExtendedKalman, Sample
-from titer.flowsheets import AtEnd, Flowsheet, Free, Integral, Path, Phase, PiecewiseConstant, Reaches, Recipe
+from titer.flowsheets import AtEnd, Flowsheet, Free, Integral, Path, Phase, PiecewiseConstant, Reaches, Recipe, simulate
 from titer.flowsheets.units import BatchReactor
 from titer.numerics import Grid
 
@@ -75,6 +75,26 @@ def test_a_controller_whose_solves_fail_shares_what_was_built(batch) -> None:
     assert batch.bank.built == built
 
 
+def test_samples_may_come_early_late_or_not_at_all_and_a_loop_may_begin_in_the_middle(batch) -> None:
+    run = simulate(plant, Recipe(Phase("react", duration=1500.0)), inputs={reactor.T_j: 345.0})
+    names, built = (reactor.c_A, reactor.c_B, reactor.c_C, reactor.T), batch.bank.built
+
+    def seen(t):
+        return Sample(t, {name: float(np.interp(t, run[name].index, run[name])) for name in names})
+
+    memory = batch.start(seen(0.0))
+    for t in (155.0, 290.0, 600.0):
+        action, memory = batch.step(memory, seen(t))
+        assert action.fallback is None
+    begun = batch.start(seen(600.0), applied=action.values).action
+    assert begun.values[reactor.T_j] == pytest.approx(action.values[reactor.T_j], abs=RATE * 310.0)
+    assert begun.plan.ends["react"] == pytest.approx(action.plan.ends["react"], abs=30.0)
+    action, memory = batch.step(memory, seen(1500.0))
+    assert action.stop
+    assert batch.step(memory, seen(1500.0))[0] is action
+    assert batch.bank.built == built
+
+
 def test_phases_may_end_by_conditions_set_states_and_have_free_ends() -> None:
     recipe = Recipe(
         Phase("fill", duration=Free(100.0, 10.0, 300.0), until=Reaches(tank.y, 0.8, "rising")),
@@ -109,6 +129,27 @@ def test_a_measured_disturbance_that_is_told_ahead_is_met_ahead() -> None:
     assert action.values[lag.u] == pytest.approx(0.15, abs=1e-4)
     again, _ = controller.step(memory, Sample(40.0, {lag.y: 0.5}))
     assert again.values[lag.u] == pytest.approx(0.15, abs=1e-4)  # it holds from then on
+
+
+def test_a_loop_with_a_delay_that_is_told_is_the_plan_and_one_that_is_not_is_another() -> None:
+    def loop(delay, **more):
+        return NMPC(
+            tanks, lasting(400.0), 20.0, {tank.u: PiecewiseConstant(every=20.0)}, minimize=Track({tank.y: 1.0}),
+            moves={tank.u: 5.0}, grid=Grid(elements=40), delay=delay, **more,
+        )  # fmt: skip
+
+    log = close_loop(tanks, loop(10.0), seed=0, delay=10.0, start={tank.y: 0.3})
+    planned = log.plan(0)[tank.u].groupby(level=0).last()
+    commanded = log.frame()["commanded tank.u"]
+    for t in (20.0, 40.0, 60.0, 160.0):
+        assert commanded[t] == pytest.approx(float(planned[t + 10.0]), abs=1e-5)
+    ignorant = close_loop(tanks, loop(0.0), seed=0, delay=10.0, start={tank.y: 0.3}).frame()
+    assert ignorant["tank.y"].max() > log.frame()["tank.y"].max() + 0.02
+    estimator = ExtendedKalman(noise={tank.y: 0.01}, disturbances={tank.w: Drift(0.02, start=0.5)})
+    estimating = loop(10.0, estimator=estimator)
+    frame = close_loop(tanks.with_values({tank.w: 0.2}), estimating, seed=0, delay=10.0).frame()
+    assert frame["tank.y"].iloc[-1] == pytest.approx(1.0, abs=2e-3)
+    assert frame["estimate tank.y"].iloc[-1] == pytest.approx(frame["tank.y"].iloc[-1], abs=1e-4)
 
 
 def test_a_laboratory_that_answers_now_and_then_and_late_is_no_bad_signal() -> None:

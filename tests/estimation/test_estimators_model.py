@@ -211,29 +211,30 @@ def test_beliefs_know_their_algebraic_variables_and_estimate_through_all_phases(
 
 
 class Starved(Unit):
-    """Cells that take up a substrate to which they hold fast, until it is gone."""
+    """Cells that grow on a substrate to which they hold fast, until it is gone."""
 
     time = "h"
-    X = State("g/L", start=10.0, lower=0.0)
-    S = State("g/L", start=5.0, lower=0.0)
-    q = Parameter("1/h", 0.06, lower=0.0)
-    K = Parameter("g/L", 0.02, lower=0.0)
+    X = State("g/L", start=0.05, lower=0.0)
+    S = State("g/L", start=30.0, lower=0.0)
+    mu_max = Parameter("1/h", 0.4, lower=0.0)
+    K = Parameter("g/L", 0.005, lower=0.0)
+    Y = Parameter("g/g", 0.5, lower=0.0)
+    m = Parameter("1/h", 0.02, lower=0.0)
 
     def equations(self, v):
-        uptake = v.q * v.X * v.S / (v.K + v.S)
-        return Equations(rate={"X": 0.1 * uptake, "S": -uptake})
+        left = v.X * v.S / (v.K + v.S)
+        return Equations(rate={"X": v.mu_max * left, "S": -(v.mu_max / v.Y + v.m) * left})
 
 
 def test_a_substrate_that_runs_out_within_a_step_is_not_carried_beyond_the_pole_of_its_saturation():
-    """The equations of a long step have a second solution below -K; the simulation says which one is right."""
+    """The equations of a long step have a second solution below -K, from where X and S run away."""
     cells = Starved("cells")
-    alone, batch = Flowsheet(cells, time="h"), Recipe(Phase("batch", 14.0))
-    model = ExtendedKalman(noise={cells.X: 0.1}, start={cells.X: 0.1}, process={}).model(alone, batch, 7.0)
+    alone, batch = Flowsheet(cells, time="h"), Recipe(Phase("batch", 28.0))
+    model = ExtendedKalman(noise={cells.X: 0.1}, start={cells.X: 0.01}, process={}).model(alone, batch, 7.0)
     s = model.start
-    for t in (0.0, 7.0):
+    for t in (0.0, 7.0, 14.0, 21.0):
         s = model.predict(s, {}, t, t + 7.0)
-    run = simulate(alone, batch)
     assert dict(zip(model.names, s, strict=True)) == {
-        cells.X: pytest.approx(run.at_end(cells.X), rel=1e-5),
-        cells.S: pytest.approx(run.at_end(cells.S), abs=1e-5),
+        cells.X: pytest.approx(0.05 + 30.0 / (1.0 / 0.5 + 0.02 / 0.4), rel=1e-6),
+        cells.S: pytest.approx(0.0, abs=1e-8),
     }

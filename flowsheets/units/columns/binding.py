@@ -48,6 +48,14 @@ class Binding(Part):
         """Components of the liquid that the law reads besides those that bind."""
         return ()
 
+    def modulators(self) -> tuple[str, ...]:
+        """Those of `needs` that are no product, and cannot bind as one: salt, pH, an eluent."""
+        return ()
+
+    def indispensable(self) -> tuple[str, ...]:
+        """Those of `needs` that every liquid has: without salt nothing is exchanged, and pH 0 is an acid."""
+        return ()
+
     def rate(self, b: Any, c: Vectors, q: Vectors) -> dict[str, Any]:
         """Rates of the bound concentrations, kinetic."""
         raise NotImplementedError

@@ -43,7 +43,9 @@ def coarseness(who: str, number: float, method: Method) -> str | None:
     coarse = number / method.intervals
     if coarse <= _SHARPEST:
         return None
-    if isinstance(method, FiniteVolumes):
+    if number == math.inf:
+        error, mend = "fronts are as broad as the method makes them", "Give D_ax above zero"
+    elif isinstance(method, FiniteVolumes):
         error = f"fronts stay monotone, but even linear ones leave {blurred(number, method.cells):.2g} times as broad"
         mend = f"Check whether D_ax is meant, or give method=FiniteVolumes({2 * method.cells})"
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
@@ -24,13 +25,14 @@ from titer.flowsheets.symbols.vectors import apart
 from titer.flowsheets.unit import Part, Unit
 from titer.flowsheets.units.columns.bed import Bed
 from titer.flowsheets.units.columns.binding import Binding, Linear, Numbers
+from titer.flowsheets.units.columns.checks import PARTS, check_parts
 from titer.flowsheets.units.columns.choice import check, chosen, coarseness, peclet
 from titer.flowsheets.units.columns.contact import Contact
 from titer.flowsheets.units.columns.direction import either_way
 from titer.flowsheets.units.columns.packing import Packing, packing
 from titer.flowsheets.units.columns.transport import LumpedRate, Transport
 from titer.flowsheets.units.jackets import expressed
-from titer.numerics.errors import DeclarationError, unknown
+from titer.numerics.errors import DeclarationError
 from titer.numerics.spatial.line import Method
 
 
@@ -79,7 +81,7 @@ class Column(Unit):
 
     def __init__(self, name: str, **changes: Any):
         who = f"{name} ({type(self).__name__})"
-        _check(who, type(self), changes)
+        check_parts(who, {key: changes.get(key, getattr(type(self), key)) for key in PARTS})
         changes["method"] = _method_for(who, type(self), changes)
         super().__init__(name, **changes)
 
@@ -196,8 +198,14 @@ class Column(Unit):
         return found
 
     def doubts(self, value: Callable[[str], Any]) -> list[str]:
-        """No flow at all; and without beads, which smooth fronts, a method too coarse for the Peclet number."""
-        largest = float(abs(value(f"{self.outlet}.flow")).max())
+        """No flow, or a negative one; without beads, which smooth fronts, a method too coarse for the Peclet number."""
+        flow = value(f"{self.outlet}.flow")
+        largest = float(abs(flow).max())
+        if float(flow.min()) < 0.0:
+            return [
+                f"the flow through {self.name} is negative, for which its inlet is no inlet; "
+                f"flow from the other end is reversible=True and Phase(..., fixed={{{self.name}.direction: -1.0}})"
+            ]
         if largest == 0.0:
             return [f"nothing flows through {self.name}; a column at rest is idle: Phase(..., idle=[{self.name}])"]
         if self._carrier.pores:
@@ -221,6 +229,8 @@ class Column(Unit):
 def _method_for(who: str, cls: type[Column], changes: Mapping[str, Any]) -> Method:
     """The method that is given, or that the Peclet number at the design flow calls for; it warns of coarse ones."""
     method, transport, flow = (changes.get(key, getattr(cls, key)) for key in ("method", "transport", "design_flow"))
+    if flow is not None and not 0.0 < flow < math.inf:
+        raise DeclarationError(f"{who}: design_flow must be positive and finite, got {flow!r} mL/min.")
     if method is not None and flow is None:
         return method  # type: ignore[no-any-return]
     L, CV = (_number(who, declared, changes) for declared in (cls.L, cls.CV))
@@ -236,35 +246,9 @@ def _number(who: str, declared: Parameter, changes: Mapping[str, Any]) -> float:
     value = changes.get(declared.attribute, declared.value)
     if isinstance(value, Mapping):
         value = value.get("value", value.get("start", declared.value))
-    return number_in(value, Measure.of(declared.unit), f"{who}: {declared.attribute}")
-
-
-def _check(who: str, cls: type[Column], changes: Mapping[str, Any]) -> None:
-    """Whether components, binding and transport fit together. Raises DeclarationError."""
-    components, binding, transport, start, solid = (
-        changes.get(key, getattr(cls, key)) for key in ("components", "binding", "transport", "start", "solid")
-    )
-    if not isinstance(transport, Transport):
-        raise DeclarationError(f"{who}: transport is a part such as LumpedRate() or GeneralRate(), got {transport!r}.")
-    for key in transport.porosities:
-        porosity = float(getattr(Numbers(transport), key))
-        if not 0.0 < porosity < 1.0:
-            raise DeclarationError(
-                f"{who}: transport.{key} = {porosity:g} lies outside its bounds: a porosity is a share of a volume, "
-                "between 0 and 1."
-            )
-    if not isinstance(binding, Binding):
-        raise DeclarationError(f"{who}: binding is a part such as Linear(bound=(...,)), got {binding!r}.")
-    for key in (*binding.bound, *binding.needs()):
-        if key not in components:
-            raise DeclarationError(f"{who}: binding: {unknown('component', key, components)}")
-    for what, given, known in (("start", start, components), ("solid", solid or {}, binding.bound)):
-        for key in given:
-            if key not in known:
-                raise DeclarationError(f"{who}: {what}: {unknown('component', key, known)}")
-    left = binding.room(solid) if solid else 1.0
-    if left <= 0.0:
+    number = number_in(value, Measure.of(declared.unit), f"{who}: {declared.attribute}")
+    if not 0.0 < number < math.inf:
         raise DeclarationError(
-            f"{who}: solid: more is bound than there is capacity for ({1.0 - left:.3g} times the capacity is taken).\n"
-            f"  Lower {', '.join(solid)}, or raise the capacity of the binding."
+            f"{who}: {declared.attribute} must be positive and finite, got {number:g} {declared.unit}."
         )
+    return number

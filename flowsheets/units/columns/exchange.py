@@ -23,6 +23,14 @@ class Equilibrium(Part):
     drift with the tolerance of the integrator; `EquilibriumTotals` holds them.
     """
 
+    def suits(self, binding: Any) -> bool:
+        """Whether the law gives what this needs: an equilibrium."""
+        return bool(binding.solvable)
+
+    def starts_apart(self, binding: Any) -> bool:
+        """Whether what is bound may be given at the start besides the liquid."""
+        return not binding.explicit
+
     def declared(self, contact: Contact) -> Mapping[str, Declaration]:
         """The concentrations, and what else is a variable."""
         if contact.binding.explicit:
@@ -65,6 +73,12 @@ class EquilibriumTotals(Equilibrium):
     own q is an algebraic variable too, and the law's rate is zero.
     """
 
+    def suits(self, binding: Any) -> bool:
+        return True
+
+    def starts_apart(self, binding: Any) -> bool:
+        return True
+
     def declared(self, contact: Contact) -> Mapping[str, Declaration]:
         if contact.binding.solvable:
             found = {key: _algebraic(d) for key, d in super().declared(contact).items()}
@@ -92,6 +106,14 @@ class Kinetic(Part):
 
     Equations: dq_i/dt = f_i(c, q), the law's, and dc_i/dt = r_i - F dq_i/dt.
     """
+
+    def suits(self, binding: Any) -> bool:
+        """Whether the law gives what this needs: rates, which all do."""
+        return True
+
+    def starts_apart(self, binding: Any) -> bool:
+        """Whether what is bound may be given at the start besides the liquid."""
+        return True
 
     def declared(self, contact: Contact) -> Mapping[str, Declaration]:
         return contact.declared(State, State)
@@ -121,6 +143,10 @@ class LinearDrivingForce(Kinetic):
     """
 
     k_m = Parameter("1/s", 0.1, lower=0.0, over="bound", doc="mass transfer")
+
+    def suits(self, binding: Any) -> bool:
+        """Whether the law gives what this needs: q = q*(c)."""
+        return bool(binding.solvable and binding.explicit)
 
     def bound(self, contact: Contact, v: Any, known: Known) -> Mapping[str, Any]:
         wanted = contact.binding.solids(v.binding, known.c)

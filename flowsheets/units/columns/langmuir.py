@@ -40,6 +40,9 @@ class Langmuir(Binding):
     def needs(self) -> tuple[str, ...]:
         return (self.modulator,) if self.modulator else ()
 
+    def modulators(self) -> tuple[str, ...]:
+        return self.needs()
+
     def constants(self, b: Any, c: Vectors) -> list[tuple[Any, Any]]:
         """k_a and k_d of each component in this liquid."""
         return list(zip(b.k_a, b.k_d, strict=True))
@@ -159,6 +162,9 @@ class AffinityTitration(Langmuir):
             "pKa_G": Parameter("1", 5.29, over="bound", doc="pKa of the proteins"),
             "eta_G": Parameter("1", 2.28, lower=0.0, over="bound", doc="steepness of the proteins' titration"),
         }
+
+    def indispensable(self) -> tuple[str, ...]:
+        return (self.modulator,)
 
     def constants(self, b: Any, c: Vectors) -> list[tuple[Any, Any]]:
         return [(k_a * f, k_d) for k_a, k_d, f in zip(b.k_a, b.k_d, self._titrated(b, c), strict=True)]

@@ -49,6 +49,12 @@ class StericMassAction(Binding):
     def needs(self) -> tuple[str, ...]:
         return (self.salt,)
 
+    def modulators(self) -> tuple[str, ...]:
+        return (self.salt,)
+
+    def indispensable(self) -> tuple[str, ...]:
+        return (self.salt,)
+
     def free(self, b: Any, q: Vectors) -> Any:
         """qbar, the sites that are neither bound nor covered."""
         return b.Lambda - _total((b.nu[i] + b.sigma[i]) * q[key] for i, key in enumerate(self.bound))
