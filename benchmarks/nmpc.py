@@ -234,7 +234,7 @@ def cold(python: str, starts: int, seed: int = 1) -> tuple[dict[str, Times], dic
         with Clock() as spent:
             who, outcome = _climbed(rungs, posed, scaling, w, posed.data(x, before))
         solved[who] += 1
-        difference = _far(outcome.w[posed.first], sharp, sizes)
+        difference = _far(outcome.w[posed.first], sharp, sizes) if theirs["ok"] else np.nan
         times["ladder"].add(spent, difference, outcome.iterations, outcome.status.ok)
     peer.close()
     return times, solved

@@ -22,7 +22,7 @@ from titer.flowsheets import (
 )
 from titer.flowsheets.units import CitrateFermenter
 from titer.flowsheets.units.cultures.feeds import Feed
-from titer.numerics import Grid, Ipopt, Solution, SolveError
+from titer.numerics import Grid, Ipopt, Solution
 
 EVERY = 7.0  # h between samples
 CHARGED = 2.0  # g/L of nitrogen: the rest is fed
@@ -31,8 +31,9 @@ MOST = 0.005  # L/h of it
 VESSEL, OILY = 1.05, 40.0  # L and g/L: how full, and how much oil the broth may hold before it foams
 LEAST = 0.5  # g/L of oil that the broth should always hold
 PRICE = {"volume": 500.0, "oil": 2.0, "starving": 2.0}  # reward per L h, and per g/L h, in the controller's eyes
+CAREFUL = 0.003  # L/h of oil where nothing was decided for long: less than any strain takes up in its best days
 ELEMENTS = 60
-OFF = {"mu_max": 0.2, "b_LCmax": 0.2, "Y_xs": 0.1}  # relative: growth, citrate and lipid; and what nobody estimates
+OFF = {"mu_max": 0.1, "b_LCmax": 0.2, "Y_xs": 0.1}  # relative: growth, citrate and lipid; and what nobody estimates
 NOISE = {"V": 0.005, "dry": 1.0, "C": 1.5, "S": 1.5}  # L and g/L
 LABORATORY = Laboratory(every=EVERY, delay=3.0)
 
@@ -66,20 +67,14 @@ conditions: dict[str, Any] = {
 
 
 def plan_of(truth: Flowsheet, plan: Solution | None = None) -> Solution:
-    """The best feeds of a strain that is known perfectly, started from a `plan` for another strain where there is one,
-    and from nothing where that does not lead to an optimum."""
-    if plan is None:
-        return _planned(truth, None)
-    try:
-        return _planned(truth, plan)
-    except SolveError:
-        return _planned(truth, None)
+    """The best feeds of a strain that is known perfectly, started from the `plan` of another strain where there is one.
 
-
-def _planned(truth: Flowsheet, start_from: Solution | None) -> Solution:
+    Who knows the strain may let it use up its oil: only what is planned without that knowledge keeps it from starving.
+    """
+    kept = limits if plan is None else [volume, oil]
     return optimize(
-        truth, recipe, free=free, maximize=worth, subject_to=limits, inputs=inputs, grid=Grid(ELEMENTS), starts=1,
-        start_from=start_from,
+        truth, recipe, free=free, maximize=worth, subject_to=kept, inputs=inputs, grid=Grid(ELEMENTS), starts=1,
+        start_from=plan,
     )  # fmt: skip
 
 
@@ -111,13 +106,16 @@ def nmpc() -> NMPC:
         estimator=ExtendedKalman(
             noise=conditions["noise"],
             start={tank.X: 0.005, tank.S: 0.5, tank.N: 0.05, tank.V: 0.005},
+            robust=None,  # an error of growth looks like a gross one of the dry mass, and is to be learnt
             process={tank.X: 0.1, tank.C: 0.1, tank.L: 0.1, tank.S: 0.2, tank.N: 1e-3, tank.V: 1e-4},
             disturbances={
                 name: Drift(0.0, start=0.6 * OFF[key] * plant.values[name])
                 for name, key in ((tank.mu_max, "mu_max"), (tank.b_LCmax, "b_LCmax"))
             },
         ),
-        method=Converged(ladder=Ipopt(iterations=80)),
+        fallback={tank.F_S: CAREFUL, tank.F_N: 0.0},
+        method=Converged(ladder=Ipopt(iterations=200)),
+        patience=2,
     )
 
 

@@ -288,7 +288,7 @@ def claims(
         Claim("yield on a finer column", recovery(finer), recovery(plan), 1e-3),
         Claim("yield", recovery(plan), 0.96, kind="at least"),
         Claim("cycles against the published gradient, factor", faster, 3.0, kind="at least"),
-        Claim("computing time of the optimum", seconds, 240.0, kind="at most", unit="s"),
+        Claim("computing time of the optimum", seconds, 120.0, kind="at most", unit="s"),
     ]
     if front:
         ordered = sorted(front, key=recovery)

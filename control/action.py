@@ -22,6 +22,7 @@ class ActionStatus(Enum):
     """Where an action comes from. The members are messages."""
 
     OPTIMAL = "a solve that counts"
+    RELAXED = "limits cannot all be kept: they are missed as little as possible"
     ITERATED = "one iteration of a real-time scheme"
     SHIFTED = "the plan before, shifted"
     FALLBACK = "the declared safe action"
@@ -32,7 +33,7 @@ class ActionStatus(Enum):
     @property
     def decided(self) -> bool:
         """Whether the controller decided on what was measured now."""
-        return self in (ActionStatus.OPTIMAL, ActionStatus.ITERATED, ActionStatus.BASELINE)
+        return self in (ActionStatus.OPTIMAL, ActionStatus.RELAXED, ActionStatus.ITERATED, ActionStatus.BASELINE)
 
 
 @dataclass(frozen=True, eq=False)

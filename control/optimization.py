@@ -54,7 +54,9 @@ def optimize(
 
     Returns a `Solution` with `objective`, `duration`, `certificate`, `start_report`, `stats`. Raises SpecificationError
     before any solve, SolveError (with the unfinished `solution`) after a failed one; `strict=False` returns the failed
-    solution instead. Method: simultaneous collocation (Biegler, Nonlinear Programming, SIAM 2010), by IPOPT or fatrop.
+    solution instead. Method: simultaneous collocation (Biegler, Nonlinear Programming, SIAM 2010), by IPOPT or fatrop;
+    where a model has 100 states or more, or every phase asks for `Shooting()`: single shooting, the few decisions by
+    quadratic programs in a trust region (of Ipopt(...) only tolerance, seconds and iterations count then).
     """
     if starts is not None and (isinstance(starts, bool) or not isinstance(starts, int) or starts < 1):
         raise SpecificationError(f"optimize: starts must be a whole number of at least 1, or None, got {starts!r}.")

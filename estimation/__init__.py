@@ -20,6 +20,9 @@ from titer.estimation.estimators.sample import Quality, Sample
 from titer.estimation.estimators.unscented_kalman import UnscentedKalman
 from titer.estimation.experiment import Experiment
 from titer.estimation.fit import Fit
+from titer.estimation.learning.discrepancy import Discrepancy, discrepancy
+from titer.estimation.learning.learn import learn
+from titer.estimation.learning.learned import Learned
 from titer.estimation.losses import Cauchy, Huber
 from titer.estimation.regressor import PlantRegressor
 from titer.estimation.resampled.bootstrap import Bootstrap, Replicates
@@ -46,6 +49,7 @@ __all__ = [
     "Criterion",
     "Design",
     "Diagnostics",
+    "Discrepancy",
     "Drift",
     "Estimability",
     "Estimated",
@@ -59,6 +63,7 @@ __all__ = [
     "Innovation",
     "Interpolated",
     "Layout",
+    "Learned",
     "LeftOut",
     "LikelihoodRatio",
     "Memory",
@@ -80,8 +85,10 @@ __all__ = [
     "bic",
     "compare",
     "design",
+    "discrepancy",
     "estimate",
     "information_of",
+    "learn",
     "leave_one_batch_out",
     "likelihood_ratio",
     "observability",

@@ -25,7 +25,10 @@ from titer.numerics.nlp import Batch, Block, Labels
 from titer.numerics.segment import Segment
 from titer.numerics.transcribe import Transcribed
 
-LARGE = 100  # states from which a phase is shot where nothing else is asked
+# States from which a phase is shot where nothing else is asked. Measured for 4 decisions and 20 elements, tanks in
+# series: 4 states .6 s against .2 s by collocation, 20 states .2 against 1.3 s, 50 states .3 against 6 s. Paths between
+# ends of intervals and many decisions are collocation's, so the line is drawn where it has no chance.
+LARGE = 100
 _FINE, _USUAL = 1e-10, 1e-5  # tolerances of small and of large models
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,10 @@ class OpenLoop:
         if not 0.0 < self.every < np.inf:
             raise SpecificationError(f"OpenLoop: every must be a positive number, got {self.every!r}.")
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs of the plan: its trajectories, not the solver's last point."""
+        return {**self.__dict__, "plan": _travelling(self.plan)}
+
     @property
     def measured(self) -> tuple[str, ...]:
         return ()
@@ -154,3 +158,8 @@ class OpenLoop:
             if name in phase.shapes and phase.trajectory.duration > 0.0
         ]
         return min(widths, default=0.0)
+
+
+def _travelling(plan: Solution) -> Solution:
+    """The plan without what cannot be sent to another process."""
+    return replace(plan, iterate=None, scenarios=tuple(_travelling(each) for each in plan.scenarios))

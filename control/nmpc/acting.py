@@ -57,6 +57,7 @@ def acted(
     if answer.counts:
         kept = kept_of(chosen, standing.time)
         status = ActionStatus.ITERATED if chosen.once else ActionStatus.OPTIMAL
+        status = ActionStatus.RELAXED if answer.missed else status
         wish = Wish(_moves(deciding, program, answer.outcome.w, standing.phase), status)
         for name, amount in answer.missed:
             reasons.append(f"{name} cannot be kept: it is missed by {amount:.3g}, as little as possible")

@@ -18,13 +18,13 @@ from titer.control.nmpc.checking import Settings, wanted_of
 from titer.control.nmpc.deciding import Deciding, decided, ready, standing_of
 from titer.control.nmpc.feeding import Standing
 from titer.control.nmpc.given import handles_by_phase, safe_of, set_points, told, values_of
-from titer.control.nmpc.meeting import Met, advanced, clock_of, first_memory, guesses, met
+from titer.control.nmpc.meeting import Met, advanced, clock_of, first_memory, met
 from titer.control.nmpc.memory import ControlMemory, Kind, Mode
 from titer.control.nmpc.methods import Converged, Method
 from titer.control.nmpc.moves import Handle
 from titer.control.nmpc.operating import handed_over, operated
 from titer.control.nmpc.posing import Wanted
-from titer.control.nmpc.sensing import Sensing, sensing_of
+from titer.control.nmpc.sensing import Sensing, guesses, sensing_of
 from titer.control.nmpc.signals import Rule, check_signals
 from titer.control.nmpc.soft import Soft
 from titer.control.nmpc.timetable import SAME

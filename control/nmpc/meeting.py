@@ -16,9 +16,7 @@ from titer.control.nmpc.signals import Hold, Read, Simulate, read_signals
 from titer.control.nmpc.timetable import SAME
 from titer.estimation.estimators.memory import Estimation
 from titer.estimation.estimators.sample import Sample
-from titer.flowsheets.operation import Decided
 from titer.flowsheets.resetting import fresh_states
-from titer.flowsheets.signals import Signal
 from titer.flowsheets.simulation import parameters_of
 from titer.numerics.dae import Array
 from titer.numerics.errors import SpecificationError, unknown
@@ -63,7 +61,9 @@ def first_memory(wanted: Wanted, sensing: Sensing, sample: Sample, applied: Arra
         lasted=tuple(lasted),
     )
     numbers = _numbers(wanted, sensing, sample)
-    memory = replace(memory, signals={n: (v, time) for n, v in numbers.items() if n in sensing.rules and v == v})
+    memory = replace(
+        memory, signals={n: (numbers.get(n, np.nan), time) for n in sensing.rules if n in numbers or n in sensing.due}
+    )
     if sensing.estimator is not None:
         assert sensing.model is not None
         estimator = sensing.estimator.begin(sensing.model, sample, dict(zip(names, applied.tolist(), strict=True)))
@@ -207,18 +207,6 @@ def _entered(wanted: Wanted, memory: ControlMemory, k: int, time: float) -> Cont
         lasted.append(time - memory.entered if len(lasted) == memory.phase else 0.0)
     memory = replace(memory, phase=k, entered=time, lasted=tuple(lasted), ending=None, planned=None, prepared=None)
     return replace(memory, time=time).noted(Kind.PHASE, f"{wanted.table.names[k]} begins")
-
-
-def guesses(wanted: Wanted) -> dict[str, float]:
-    """The values of inputs that are tried first."""
-    found: dict[str, float] = {}
-    for operation in wanted.planned:
-        for variable, source in zip(operation.lowered.dae.inputs, operation.inputs, strict=True):
-            if isinstance(source, Decided):
-                guess = source.guess
-                first = guess if isinstance(guess, float) else guess.left[0] if isinstance(guess, Signal) else guess[0]
-                found.setdefault(variable.name, float(first))
-    return found
 
 
 def _believing(wanted: Wanted, sensing: Sensing, memory: ControlMemory) -> Met:

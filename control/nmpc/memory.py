@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,8 +118,8 @@ class ControlMemory:
         return {k.removeprefix(prefix): 100.0 * n / steps for k, n in self.counts.items() if k.startswith(prefix)}
 
     def ages(self) -> dict[str, float]:
-        """How old the last good value of each signal is, in the plant's time."""
-        return {name: self.time - since for name, (_, since) in self.signals.items()}
+        """How old the last good value of each signal is, in the plant's time; infinite where there was none."""
+        return {n: self.time - since if value == value else inf for n, (value, since) in self.signals.items()}
 
     def log(self) -> pd.DataFrame:
         """The events as a frame: time, kind, text."""

@@ -134,7 +134,7 @@ def _bare(wanted: Wanted, horizon: Horizon, handles: Sequence[Handle]) -> _Bare:
 def _priced(wanted: Wanted, bare: _Bare, prices: Mapping[str, Price], slope: float, solver: Ipopt) -> Program:
     """The program with slacks for limits that have a price."""
     spans, shares = _spans(bare.assembled, bare.nlp, _weights(wanted))
-    nlp, slacks = with_slacks(bare.nlp, prices, spans, shares)
+    nlp, slacks = with_slacks(bare.nlp, prices, spans, shares, apart=wanted.branches.gathers)
     sizes = np.concatenate([bare.sizes, slacks.sizes])
     first = np.concatenate([bare.first, np.zeros(len(slacks.sizes))])
     if wanted.branches.gathers:

@@ -15,7 +15,9 @@ from titer.estimation.estimators.extended_kalman import ExtendedKalman
 from titer.estimation.estimators.memory import Memory as Estimated
 from titer.estimation.estimators.model import SampledModel
 from titer.estimation.estimators.sample import Sample
-from titer.flowsheets.flowsheet import by_element
+from titer.flowsheets.flowsheet import Flowsheet, by_element
+from titer.flowsheets.operation import Decided
+from titer.flowsheets.signals import Signal
 from titer.numerics.dae import Array
 from titer.numerics.errors import SolveError, TiterError
 
@@ -84,14 +86,14 @@ def sensing_of(
     wanted: Wanted, manipulated: Sequence[str], estimator: Estimator | None, signals: Mapping[str, Rule]
 ) -> Sensing:
     """What a controller needs to know where the plant is. Raises SpecificationError, for what cannot be seen too."""
-    plant, table = wanted.plant, wanted.table
+    table = wanted.table
     given = by_element(signals, "signals")
     inputs = {name: value for name, value in wanted.inputs.items() if str(name) not in manipulated}
     order = {name: i for i, name in enumerate(wanted.states)}
     rules: dict[str, Any]
     model: SampledModel | None = None
     if estimator is not None:
-        model = estimator.model(plant, wanted.recipe, table.every, manipulated, inputs, _planned(wanted))
+        model = estimator.model(tried(wanted), wanted.recipe, table.every, manipulated, inputs, _planned(wanted))
         measured = tuple(str(name) for name in model.measured)
         rules = {name: Simulate(longest=10**9) for name in measured}
     else:
@@ -99,7 +101,7 @@ def sensing_of(
         measured = tuple(name for name in wanted.states if name in active)
         blank = ExtendedKalman(noise=dict.fromkeys(measured, 1.0), robust=None)
         try:
-            model = blank.model(plant, wanted.recipe, table.every, manipulated, inputs, _planned(wanted))
+            model = blank.model(tried(wanted), wanted.recipe, table.every, manipulated, inputs, _planned(wanted))
         except TiterError:
             if table.delay:
                 raise
@@ -107,6 +109,25 @@ def sensing_of(
     places = np.array([order[name] for name in ([] if model is None else model.entries.states)], dtype=int)
     due = frozenset(given if estimator is not None else measured)
     return Sensing(measured, {**rules, **given}, estimator, model, places, due)
+
+
+def tried(wanted: Wanted) -> Flowsheet:
+    """The plant with controls that are decided at their guesses: the run as planned is tried with them."""
+    scalars = wanted.plant.scalars
+    found = {name: value for name, value in guesses(wanted).items() if name in scalars and value != scalars[name].start}
+    return wanted.plant.with_values(found) if found else wanted.plant
+
+
+def guesses(wanted: Wanted) -> dict[str, float]:
+    """The values of inputs that are tried first."""
+    found: dict[str, float] = {}
+    for operation in wanted.planned:
+        for variable, source in zip(operation.lowered.dae.inputs, operation.inputs, strict=True):
+            if isinstance(source, Decided):
+                guess = source.guess
+                first = guess if isinstance(guess, float) else guess.left[0] if isinstance(guess, Signal) else guess[0]
+                found.setdefault(variable.name, float(first))
+    return found
 
 
 def _planned(wanted: Wanted) -> dict[str, float]:

@@ -59,12 +59,13 @@ class Slacks:
 
 
 def with_slacks(
-    nlp: Nlp, prices: Mapping[str, Price], times: Mapping[int, Array], shares: Mapping[int, float]
+    nlp: Nlp, prices: Mapping[str, Price], times: Mapping[int, Array], shares: Mapping[int, float], apart: bool = False
 ) -> tuple[Nlp, Slacks]:
     """The program with a slack for each copy of a batch that states one of these limits.
 
     `times`: of batches by number, the duration of each copy (copies,), which weighs its slack; `shares`: of batches,
-    the weight of their scenario.
+    the weight of their scenario. `apart`: whether the prices are no part of their scenario's cost; where the worst one
+    counts, a miss in another would else cost nothing.
     """
     n = nlp.columns
     labels: list[str] = []
@@ -95,7 +96,8 @@ def with_slacks(
         batches.append(_giving(batch, names, own))
         share = shares.get(b, 1.0)
         for name, row in zip(names, own, strict=True):
-            batches.append(_priced(prices[name], row, spans.get(b), batch.stage, share, batch.labels.phase))
+            payer = "" if apart else batch.labels.phase
+            batches.append(_priced(prices[name], row, spans.get(b), batch.stage, share, payer))
     return replace(wide, batches=tuple(batches)), Slacks(n + np.arange(count), np.array(sizes), tuple(labels))
 
 

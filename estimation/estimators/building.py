@@ -10,7 +10,13 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from titer.estimation.estimators.deviations import Uncertain, deviations_of, noise_of, sizes_of_entries
+from titer.estimation.estimators.deviations import (
+    Deviations,
+    Uncertain,
+    deviations_of,
+    noise_of,
+    sizes_of_entries,
+)
 from titer.estimation.estimators.entries import Entries, entries_of
 from titer.estimation.estimators.model import Running, SampledModel
 from titer.estimation.estimators.observability import observable, unseen_by_default
@@ -47,25 +53,44 @@ def sampled_model(
     handled = by_element(dict.fromkeys(manipulated), "manipulated")
     check_inputs(plant, handled, "manipulated")
     planned = operations(plant, recipe, inputs or {}, {name: PiecewiseConstant(1) for name in handled})
-    _check_index(planned)
     timeline = timeline_of(plant, planned, durations or {}, tuple(handled))
     sizes = sizes_of_entries(plant, entries, np.array(list(noise.values())))
     deviations = deviations_of(plant, entries, uncertain, np.array(list(noise.values())), sizes, timeline.ends[-1])
+    clock = _interval(every, plant)
+    model = assembled(plant, recipe, clock, entries, measured, timeline, deviations, sizes, accuracy)
+    return _checked(model, uncertain)
+
+
+def assembled(
+    plant: Flowsheet,
+    recipe: Recipe,
+    every: float,
+    entries: Entries,
+    measured: tuple[str, ...],
+    timeline: Timeline,
+    deviations: Deviations,
+    sizes: Array,
+    accuracy: float,
+) -> SampledModel:
+    """The model of phases on their timeline, whatever measurements can see of it. `sizes` (n,): of the entries.
+
+    Raises SpecificationError for a reduced index and missing starts, SolveError where it cannot be run as planned.
+    """
+    _check_index(timeline.operations)
     noisy = np.flatnonzero(deviations.process)
     model = SampledModel(
         plant,
         recipe,
-        _interval(every, plant),
+        every,
         entries,
         measured,
         timeline,
-        _running(plant, planned, entries, noisy, sizes, measured, timeline),
-        _start(planned, entries),
+        _running(timeline.operations, entries, noisy, sizes, measured, timeline),
+        _start(timeline.operations, entries),
         noisy,
         deviations,
     )
-    model = _chained(_resolved(_with_algebraics(model), sizes, accuracy))
-    return _checked(model, uncertain)
+    return _chained(_resolved(_with_algebraics(model), sizes, accuracy))
 
 
 def _interval(every: Any, plant: Flowsheet) -> float:
@@ -110,7 +135,6 @@ def _start(planned: Sequence[Operation], entries: Entries) -> Array:
 
 
 def _running(
-    plant: Flowsheet,
     planned: Sequence[Operation],
     entries: Entries,
     noisy: Array,

@@ -77,11 +77,15 @@ def discrepancy(
     """
     forms = forms_of(plant, on, form)
     batches = checked(plant, experiments)
-    spans = [span_of(plant, batch) for batch in batches]
+    durations = [_durations(plant, batch) for batch in batches]
+    spans = [span_of(batch, lasts) for batch, lasts in zip(batches, durations, strict=True)]
+    grids = [span.grid(lasts, grid or Grid()) for span, lasts in zip(spans, durations, strict=True)]
     length = float(np.mean([span.length for span in spans]))
     largest = {on: min(-f.ends[0], f.ends[1]) for on, f in forms.items()}
     priors = {on: Prior(_FIRST * largest[on], 0.5 * length) for on in forms}
-    fits = _fits(plant, batches, spans, forms, priors, grid)
+    fits = _fits(plant, batches, spans, grids, forms, priors)
+    for name in (name for name, its in forms.items() if isinstance(its, Multiplicative)):
+        _check_one_sign(np.concatenate([fit.solutions[0].frame()[name] for fit in fits]), name)
     for k in range(_ROUNDS):
         straight = [_straightened(fit, span, priors) for fit, span in zip(fits, spans, strict=True)]
         newer = most_likely(straight, priors, largest)
@@ -90,13 +94,10 @@ def discrepancy(
             told = ", ".join(f"{on}: {p.amplitude:.3g} over {p.memory:.4g} {plant.time}" for on, p in newer.items())
             progress(f"discrepancy, round {k + 1}: {told}")
         priors = newer
-        fits = _fits(plant, batches, spans, forms, priors, grid)
+        fits = _fits(plant, batches, spans, grids, forms, priors)
         if moved < _SETTLED:
             break
-    frame = _framed(plant, batches, spans, fits, priors, tuple(map(str, features)))
-    for name, its in forms.items():
-        if isinstance(its, Multiplicative):
-            check_one_sign(frame[frame["rate"] == name], name)
+    frame = _framed(batches, spans, fits, priors, tuple(map(str, features)))
     return Discrepancy(frame, forms, priors, tuple(fits), tuple(map(str, features)))
 
 
@@ -130,16 +131,15 @@ def checked(plant: Flowsheet, experiments: Sequence[Experiment]) -> tuple[Experi
     return tuple(e.converted(plant) for e in experiments)
 
 
-def span_of(plant: Flowsheet, batch: Experiment) -> Span:
-    """The time of a batch, with about as many pieces as there are samples. Raises SpecificationError."""
+def span_of(batch: Experiment, durations: Mapping[str, float]) -> Span:
+    """The time of a batch whose phases last so long, with about as many pieces as there are samples."""
     pieces = int(np.clip(len(np.unique(batch.frame.index)) - 1, _FEWEST, _MOST))
-    return Span(0.0, sum(_durations(plant, batch).values()), pieces)
+    return Span(0.0, sum(durations.values()), pieces)
 
 
-def check_one_sign(rows: pd.DataFrame, name: str) -> None:
+def _check_one_sign(values: Array, name: str) -> None:
     """Raise SpecificationError where a rate under a multiplicative form has both signs."""
-    values = rows["value"].to_numpy()
-    low, high = float(values.min()), float(values.max())
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
     if low < -_ZERO * max(-low, high) and high > _ZERO * max(-low, high):
         raise SpecificationError(
             f"learn: {name} has both signs in these batches ({low:.4g} to {high:.4g}), and a factor cannot change "
@@ -163,14 +163,13 @@ def _fits(
     plant: Flowsheet,
     batches: Sequence[Experiment],
     spans: Sequence[Span],
+    grids: Sequence[Grid],
     forms: Mapping[str, Form],
     priors: Mapping[str, Prior],
-    grid: Grid | None,
 ) -> list[Fit]:
     found = []
-    for r, (batch, span) in enumerate(zip(batches, spans, strict=True)):
+    for r, (batch, span, own) in enumerate(zip(batches, spans, grids, strict=True)):
         free_plant, free = profiled(plant, span, forms, priors)
-        own = span.grid(_durations(plant, batch), grid or Grid())
         try:
             found.append(estimate(free_plant, [batch], free, own, starts=1))
         except SolveError as error:
@@ -195,7 +194,6 @@ def _straightened(fit: Fit, span: Span, priors: Mapping[str, Prior]) -> Straight
 
 
 def _framed(
-    plant: Flowsheet,
     batches: Sequence[Experiment],
     spans: Sequence[Span],
     fits: Sequence[Fit],
@@ -244,10 +242,10 @@ def _along(fit: Fit, name: str, span: Span, batch: Experiment) -> Array:
     if name == "time":
         return span.knots
     frame = fit.solutions[0].frame()
-    if name not in frame.columns:
-        return np.full(span.pieces + 1, float(batch.start.get(name, fit.plant.values[name])))
+    if name not in frame.columns:  # a parameter; or nothing, of a unit operation that is at rest
+        return np.full(span.pieces + 1, float(batch.start.get(name, fit.plant.values.get(name, np.nan))))
     series = frame[name][~frame.index.duplicated()]
     return np.interp(span.knots, series.index.to_numpy(dtype=float), series.to_numpy(dtype=float))
 
 
-__all__ = ["Discrepancy", "check_one_sign", "checked", "discrepancy", "forms_of", "span_of"]
+__all__ = ["Discrepancy", "checked", "discrepancy", "forms_of", "span_of"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from titer.estimation.learning.discrepancy import Discrepancy
@@ -23,9 +23,9 @@ class Learned(Correction):
     candidate that was taken.
     """
 
-    discrepancy: Discrepancy
-    validation: Validation
-    model: str
+    discrepancy: Discrepancy = field(init=False)
+    validation: Validation = field(init=False)
+    model: str = field(init=False)
 
     def __init__(
         self,

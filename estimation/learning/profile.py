@@ -96,7 +96,8 @@ def profiled(
     plant: Flowsheet, span: Span, forms: Mapping[str, Form], priors: Mapping[str, Prior]
 ) -> tuple[Flowsheet, dict[str, Free]]:
     """The plant with a free profile on each expression, and what is free: z of each, with its prior."""
-    terms, free = [], {}
+    terms: list[LearnedTerm] = []
+    free: dict[str, Free] = {}
     for on, form in forms.items():
         layer = Profile(1, span.pieces, priors[on].memory / span.length)
         own = np.array([span.begin, span.length, priors[on].amplitude, *np.zeros(span.pieces + 1)])

@@ -84,7 +84,8 @@ def validated(
     """Learn without each group of batches, and predict it. `learning` by the model's name: from batches' positions."""
     import pandas as pd
 
-    outputs, rates = [], []
+    outputs: list[dict[str, Any]] = []
+    rates: list[pd.DataFrame] = []
     plain = {int(r): _missed(plant, batches[int(r)]) for r in np.unique(np.concatenate([test for _, test in folds]))}
     for model, learn_from in learning.items():
         for train, test in folds:

@@ -130,8 +130,9 @@ def chromatogram(
 
     `outlet`: another port at which it is recorded, such as `detector.outlet` behind tubing. `fed`: by component the
     amount that came in (mg, or umol), where the column is fed by another unit operation; what is given as a trajectory
-    of its feed is integrated. While the column rests, nothing leaves. Raises SpecificationError for a column that is
-    not in the run.
+    of its feed is integrated. Amounts are those of lines between the run's points: a sharp peak in a long phase needs
+    more of them, simulate(..., points=1000). While the column rests, nothing leaves. Raises SpecificationError for a
+    column that is not in the run.
     """
     port = column.outlet if outlet is None else outlet
     if f"{port}.flow" not in run.names:

@@ -62,7 +62,8 @@ def draw(
     if second is not None:
         right = ax.twinx()
         right.plot(of.volume, of.c[second], color="0.45", linewidth=1.0, label=label or second)
-        right.set_ylabel(label or f"{second} [{of.concentration_unit}]", color="0.35")
+        measured = second if second == "pH" else f"{second} [{of.concentration_unit}]"  # pH has no unit
+        right.set_ylabel(label or measured, color="0.35")
         more = right.get_legend_handles_labels()
         handles, names = handles + more[0], names + more[1]
     ax.legend(handles, names, loc="best", fontsize=8, framealpha=0.9)

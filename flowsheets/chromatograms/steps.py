@@ -15,7 +15,7 @@ eluted in a phase, and the roles exchanged in the next; `cycles` repeats both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,16 +32,20 @@ def step(
     flow: float,
     volumes: Any = None,
     duration: Any = None,
+    decided: Sequence[str] = (),
     **more: Any,
 ) -> Phase:
     """A phase in which a column is given one buffer.
 
     `buffer`: concentrations in the column's unit, 0 for components left out; `flow` [mL/min]; how long: `volumes`, in
     column volumes, or `duration`, as a Phase takes it (a number, Free, ...). What else a Phase takes (routes, fixed,
-    idle...) goes on to it. Raises SpecificationError for an unknown component, for a buffer without what the column's
-    binding cannot do without (salt of an ion exchanger, pH of Protein A), for a flow that is not positive.
+    idle...) goes on to it. `decided`: inputs that an optimization decides in `free=`, such as column.feed.flow or
+    column.feed.c["salt"]; the phase leaves them open, and what they are first belongs in the problem's `inputs`. Where
+    the length is decided, give duration=Free(...). Raises SpecificationError for an unknown component, for a buffer
+    without what the column's binding cannot do without (salt of an ion exchanger, pH of Protein A), for a flow that is
+    not positive.
     """
-    return gradient(column, name, buffer, buffer, flow, volumes, duration, **more)
+    return gradient(column, name, buffer, buffer, flow, volumes, duration, decided, **more)
 
 
 def gradient(
@@ -52,6 +56,7 @@ def gradient(
     flow: float,
     volumes: Any = None,
     duration: Any = None,
+    decided: Sequence[str] = (),
     **more: Any,
 ) -> Phase:
     """A phase in which a column is given a linear gradient from one buffer to another; otherwise as `step`."""
@@ -61,7 +66,7 @@ def gradient(
             if key not in column.components:
                 raise SpecificationError(f"{what}: {unknown('component', key, column.components)}")
         for key in column.binding.indispensable():
-            if key not in buffer and column.feed.c[key] not in more.get("inputs", {}):
+            if key not in buffer and column.feed.c[key] not in {*more.get("inputs", {}), *decided}:
                 raise SpecificationError(
                     f"{what}: the buffer has no {key}, without which {column.name} knows no binding.\n"
                     f"  Give {{{key!r}: ...}} too; what is left out is 0."
@@ -79,6 +84,10 @@ def gradient(
     for key in column.components:
         a, b = float(start.get(key, 0.0)), float(end.get(key, 0.0))
         inputs[column.feed.c[key]] = a if a == b else PiecewiseLinear(values=[a, b])
+    for key in decided:
+        if key not in inputs:
+            raise SpecificationError(f"{what}: decided: {unknown('input', key, inputs)}")
+        del inputs[key]
     return Phase(name, duration=duration, **{**more, "inputs": {**inputs, **more.get("inputs", {})}})
 
 

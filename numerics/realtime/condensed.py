@@ -22,7 +22,7 @@ from titer.numerics.realtime.subproblem import Step, Subproblem
 
 _STATIONARY = 1e-6  # of a program's slope, relative
 _DECOMPOSED = 60  # columns up to which LAPACK decomposes a matrix on one thread
-_NEAR = 48  # rows nearest to their limits, with which a program is tried first
+_NEAR = 32  # rows nearest to their limits, with which a program is tried first
 _CLIPPED = 1e-6  # of the largest eigenvalue: the smallest after clipping
 _LITTLE = 1e-9  # of the largest curvature: added to all
 _FLAT = 1e-5  # of the largest curvature: given to columns without any

@@ -202,3 +202,9 @@ def test_limits_that_no_decision_meets_are_no_solution():
     assert not plan.status.ok
     assert not plan.certificate.ok
     assert plan.certificate.violation["far"] > 1.0
+
+
+@pytest.mark.parametrize("method", [Shooting(), Shooting(4, 1e-6), Simultaneous()], ids=str)
+def test_the_method_is_written_with_the_recipe_and_read_back(method):
+    text = Recipe(Phase("run", 2.0, method=method)).to_yaml()
+    assert Recipe.from_yaml(text)["run"].method == method

@@ -64,7 +64,7 @@ def test_parts_that_do_not_fit_are_refused(make, text):
 def test_what_is_bound_at_the_start_is_eluted(exchange):
     """10 mL with 0.2 of solid, in which 5 mol/m^3 are bound: 10 umol."""
     column = made(Langmuir(bound=("A",), k_a=0.005, k_d=0.015, exchange=exchange), solid={"A": 5.0})
-    run = simulate(Flowsheet(column), Recipe(step(column, "wash", {}, flow=2.0, volumes=30.0)), points=200)
+    run = simulate(Flowsheet(column), Recipe(step(column, "wash", {}, flow=2.0, volumes=30.0)), points=2000)
     assert pool(chromatogram(run, column), "wash").amounts["A"] == pytest.approx(10.0, rel=1e-3)
 
 
@@ -92,6 +92,14 @@ def test_a_buffer_of_protein_a_has_a_ph():
     assert given.inputs[column.feed.c["pH"]] == 6.0
 
 
+def test_what_is_decided_is_left_open():
+    column = made(Linear(bound=("A",)))
+    left = step(column, "load", {"A": 1.0}, flow=2.0, volumes=1.0, decided=[column.feed.flow])
+    assert left.inputs == {column.feed.c["A"]: 1.0}
+    with pytest.raises(SpecificationError, match=r"decided: input 'column.feed.c\[B\]' is unknown"):
+        step(column, "load", {"A": 1.0}, flow=2.0, volumes=1.0, decided=["column.feed.c[B]"])
+
+
 @pytest.fixture(scope="module")
 def captured():
     """A protein and what does not bind, on Protein A after an equilibration."""
@@ -111,6 +119,7 @@ def test_ph_is_no_impurity(captured):
     assert collected.purity("B") == pytest.approx(collected.amounts["B"] / both)
     assert widest_pool(captured, "B", 0.9).purity("B") >= 0.9
     assert "share pH" not in fraction_table((collected,))
+    assert captured.plot(second="pH").axes[-1].get_ylabel() == "pH"
 
 
 def test_an_equilibration_is_not_taken_for_a_load(captured):
