@@ -22,6 +22,7 @@ CATALOG = {
     "exotherm": "titer.cases.exotherm",
     "fedbatch_multistart": "titer.cases.fedbatch_multistart",
     "gas_oil": "titer.cases.gas_oil",
+    "hybrid_reactor": "titer.cases.hybrid_reactor",
     "nitric_oxide": "titer.cases.nitric_oxide",
     "penicillin": "titer.cases.penicillin",
     "phycocyanin": "titer.cases.phycocyanin",

@@ -39,7 +39,7 @@ def draw_plans(plans: Sequence[Any], reactor: Any) -> Figure:
 
 
 def draw_factor(learned: Any, network: Any, factor: Callable[[Any, Any], Any]) -> Figure:
-    """The factor over temperature at the middle of the data: true, learned, and where each correction knows something."""
+    """The factor over temperature in the middle of the data: true, predicted, and as it acts; the domain shaded."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
@@ -53,7 +53,7 @@ def draw_factor(learned: Any, network: Any, factor: Callable[[Any, Any], Any]) -
         X = np.column_stack([T, np.full(POINTS, c_A), np.full(POINTS, c_B)])
         acting = term.at(X)
         inside = T[acting.distance <= 1.0]
-        ax.axvspan(inside.min(), inside.max(), color="0.92", label="domain")
+        ax.axvspan(inside.min(), inside.max(), facecolor="0.92", edgecolor="0.5", linestyle=":", label="domain")
         ax.plot(T, factor(c_B, T), color="0.6", linewidth=2.6, label="true")
         ax.plot(T, np.exp(term.form.bounded(term.model.predict(X))), "k--", label="predicted")
         ax.plot(T, np.exp(acting.value), "k", label="acting, as it fades")

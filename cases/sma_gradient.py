@@ -212,8 +212,8 @@ def again(plan: Solution, setup: Setup, tolerance: float) -> Solution:
         name: plan.phases[k].shapes[str(setup.column.feed.c["salt"])][1] for k, name in ((2, "elute"), (3, "pool"))
     }
     salt = (*np.asarray(values["elute"]), float(values["pool"][-1]))
-    lengths = [plan.duration[name] for name in ("wash", "elute", "pool")]
-    return simulate(setup.plant, recipe_of(setup, *lengths, salt), tolerance=tolerance, points=600)
+    wash, elute, pool = (plan.duration[name] for name in ("wash", "elute", "pool"))
+    return simulate(setup.plant, recipe_of(setup, wash, elute, pool, salt), tolerance=tolerance, points=600)
 
 
 def recovery(run: Solution) -> float:

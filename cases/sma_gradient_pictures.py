@@ -30,8 +30,8 @@ def draw_front(values: Sequence[tuple[float, float]], usual: tuple[float, float]
     plain(ax)
     yields, made = np.array(sorted(values)).T
     ax.plot(yields, 60.0 * made, "ko-", markersize=4, label="best yield in a given time")
-    look = {"color": "black", "markerfacecolor": "white", "markersize": 8, "linestyle": "none"}
-    ax.plot(usual[0], 60.0 * usual[1], "s", label="published gradient", **look)
+    label = "published gradient"
+    ax.plot(usual[0], 60.0 * usual[1], "ks", markerfacecolor="white", markersize=8, linestyle="none", label=label)
     ax.set(xlabel="yield of cytochrome [1]", ylabel="productivity [µmol/min per mL]", title="95 % pure")
     ax.legend(loc="lower left", fontsize=9)
     return figure

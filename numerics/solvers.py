@@ -218,8 +218,8 @@ class Engine:
     def _marched(self, task: _Task, shot: SingleShooting, began: float) -> Outcome:
         assert isinstance(self.solver, Ipopt)
         w, scaling, lower, upper, data = task
-        rows = (bounds[shot.march.kept] for bounds in self.nlp.row_bounds())
-        effort = Effort(lower, upper, *rows, self.solver.tolerance, self.solver.seconds, self.solver.iterations)
+        least, most = (bounds[shot.march.kept] for bounds in self.nlp.row_bounds())
+        effort = Effort(lower, upper, least, most, self.solver.tolerance, self.solver.seconds, self.solver.iterations)
         found = shot.solve(w, scaling, effort, self.nlp.data if data is None else data)
         status = _status_of(found)
         answer = _Answer(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = np.ndarray
-_NOTHING = 1e-9  # of the mean: a deviation below it is rounding
+_NOTHING = 1e-9  # of a variable's largest value over the stages: less is as good as nothing
 _WORST = 5
 
 
@@ -24,8 +24,8 @@ _WORST = 5
 class Comparison:
     """A network against an ensemble, node by node (nodes,), in the network's order.
 
-    `mean_error`: (network - ensemble) / |mean|, where a node hovers about zero / its deviation; `variance_error`:
-    network's variance / the ensemble's - 1, 0 where both are none; `mean_doubt`, `variance_doubt`: standard errors of
+    `mean_error`: (network - ensemble) / |mean|, of a node that hovers about zero / its deviation; `variance_error`:
+    network's variance / the ensemble's - 1; both 0 below 1e-9 of what the variable has at other stages; `mean_doubt`, `variance_doubt`: standard errors of
     these from the number of batches; `skewness` of the ensemble: how far a node is from normal.
     """
 
@@ -100,20 +100,31 @@ def compare(network: Network, ensemble: Ensemble) -> Comparison:
     mean, off = whole.mean(axis=0), whole - whole.mean(axis=0)
     variance = (off**2).sum(axis=0) / (n - 1)
     deviation = np.sqrt(variance)
-    moving = deviation > _NOTHING * np.abs(mean)
+    least = _NOTHING * _largest(network, np.maximum(np.abs(whole).max(axis=0), np.abs(network.mean)))
+    moving = deviation > least
     own = np.where(moving, np.diag(network.covariance), 0.0)
     safe = np.where(moving, variance, 1.0)
-    size = np.maximum(np.maximum(np.abs(mean), deviation), 1e-300)
-    kurtosis = np.where(moving, (off**4).mean(axis=0) / safe**2, 3.0)
+    size = np.maximum(np.maximum(np.abs(mean), deviation), least)
+    size = np.where(size > 0.0, size, 1.0)
+    spread = np.where(moving, off / np.sqrt(safe), 0.0)
+    kurtosis = np.where(moving, (spread**4).mean(axis=0), 3.0)
     return Comparison(
         network,
         len(values),
         len(values) - n,
         mean,
         np.where(moving, deviation, 0.0),
-        np.where(moving | (network.mean != mean), (network.mean - mean) / size, 0.0),
+        np.where(size > least, (network.mean - mean) / size, 0.0),
         np.where(moving, own / safe - 1.0, 0.0),
         deviation / np.sqrt(n) / size,
         np.where(moving, np.sqrt(np.maximum(kurtosis - 1.0, 0.0) / n), 0.0),
-        np.where(moving, (off**3).mean(axis=0) / safe**1.5, 0.0),
+        (spread**3).mean(axis=0),
     )
+
+
+def _largest(network: Network, sizes: Array) -> Array:
+    """Of each node, the largest size of its variable over the stages."""
+    largest: dict[str, float] = {}
+    for node, size in zip(network.graph.nodes, sizes, strict=True):
+        largest[node.name] = max(largest.get(node.name, 0.0), float(size))
+    return np.array([largest[node.name] for node in network.graph.nodes])

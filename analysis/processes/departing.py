@@ -114,7 +114,7 @@ def _check(planned: Sequence[Operation], inputs: Mapping[str, Vary]) -> None:
             continue
         if any(name in (v.name for v in o.lowered.dae.outputs) for o in planned):
             raise SpecificationError(
-                f"{name} varies, and its trajectory is a function of time or exponential, from which it cannot depart "
-                "stage by stage.\n  Give a number, a Series, PiecewiseConstant(values=...) or PiecewiseLinear(values=...)."
+                f"{name} varies, and its trajectory is a function of time or exponential: it has no values to depart "
+                "from.\n  Give a number, a Series, or PiecewiseConstant(values=...) or PiecewiseLinear(values=...)."
             )
         raise SpecificationError(f"{name} varies, and is an input in no phase of the recipe.")

@@ -82,7 +82,7 @@ def ensemble_of(process: Process, count: int, seed: int = 0) -> Ensemble:
 
 
 def scores_of(process: Process, batches: Sequence[int], seed: int) -> Array:
-    """Standard normal numbers (batches, sources + stages x states + attributes), the same for a batch in any company."""
+    """Standard normal numbers (batches, sources + stages x states + attributes); those of a batch are its own."""
     size = len(process.sources) + len(process.stages) * len(process.states) + len(process.attributes)
     return np.array([np.random.default_rng([seed, k]).standard_normal(size) for k in batches])
 
@@ -103,8 +103,8 @@ def run_batches(process: Process, march: March, scores: Array) -> dict[Address, 
         found |= {(name, t): s[:, i].copy() for i, name in enumerate(states)}
         for j, attribute in enumerate(process.attributes):
             if attribute.node.stage == t:
-                added = process.noise.get(attribute.node.name, 0.0) * last[:, j]
-                found[attribute.node.address] = _read(process, j, s) + added
+                value = march.read(attribute.reading, attribute.phase, s, t)[:, 0]
+                found[attribute.node.address] = value + process.noise.get(attribute.node.name, 0.0) * last[:, j]
         if k + 1 < len(process.stages):
             t1 = process.stages[k + 1]
             s = march.through(_departed(process, s, found, k), t, t1, nominal)
@@ -121,10 +121,3 @@ def _departed(process: Process, s: Array, found: Mapping[Address, Array], span: 
         if span in source.spans:
             s[:, source.entry] += (found[source.node.address] - source.mean) / source.scale
     return s
-
-
-def _read(process: Process, j: int, s: Array) -> Array:
-    values = np.full(len(s), np.nan)
-    for row in np.flatnonzero(np.isfinite(s).all(axis=1)):
-        values[row] = process.attributes[j].read(process.model, s[row])[0]
-    return values

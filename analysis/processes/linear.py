@@ -35,7 +35,7 @@ def linear_network(
     noise: Mapping[str, Any] | None = None,
     durations: Mapping[str, Any] | None = None,
 ) -> Network:
-    """The network of a process: `linear_network(plant, recipe, {reactor.X: 0.1, reactor.F: Vary(0.05, relative=True)})`.
+    """The network of a process: `linear_network(plant, recipe, {reactor.X: 0.1, reactor.F: Vary(0.05, True)})`.
 
     `uncertain`: of starts, parameters and inputs, a standard deviation in the declared unit, or `Vary`. `inputs` as in
     `simulate`. `stages`: parts of each phase, or times. `attributes`: by name, `AtEnd(f)` or a variable, at the end of

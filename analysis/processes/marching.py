@@ -13,7 +13,7 @@ import casadi as ca
 import numpy as np
 
 from titer.estimation.estimators.model import Running, SampledModel
-from titer.estimation.estimators.steps import Steps, chained
+from titer.estimation.estimators.steps import Reading, Steps, chained
 from titer.estimation.estimators.timeline import Stretch, parts, stretches
 from titer.numerics.errors import SolveError
 
@@ -107,25 +107,40 @@ class March:
         moved, algebraics = self._map(self._steps[key].followed[count], 2)(s.T, z, data)
         return moved.full().T, algebraics.full()
 
+    def read(self, reading: Reading, k: int, s: Array, t: float) -> Array:
+        """What a reading of phase k gives at a time in it for batches (batches, n): (batches, m); NaN where a batch is
+        not a number."""
+        found = np.full((len(s), reading.function.size1_out(0)), np.nan)
+        runnable = np.flatnonzero(np.isfinite(s).all(axis=1))
+        for first in range(0, len(runnable), _AT_ONCE):
+            rows = runnable[first : first + _AT_ONCE]
+            block = s[np.resize(rows, _AT_ONCE)]
+            found[rows] = self._read(reading, k, block, t)[: len(rows)]
+        return found
+
     def _begun(self, stretch: Stretch, s: Array) -> Array:
-        """Batches after what a phase sets at its start."""
-        phase, k = self.model.phases[stretch.phase], stretch.phase - 1
+        """Batches after what a phase sets at its start. Raises RuntimeError."""
+        phase = self.model.phases[stretch.phase]
         if not stretch.begins or phase.jump is None or not len(phase.set):
             return s
-        before, t = self.model.phases[k], stretch.start
-        u = self.model.timeline.inputs_at(k, t, {})
-        if before.steps.dae.algebraics:
-            try:
-                z = np.array([list(self.model.algebraics(row, {}, t).values()) for row in s]).T
-            except SolveError as error:
-                raise RuntimeError(str(error)) from None
-        else:
-            z = np.zeros((0, len(s)))
-        shared = [np.repeat(np.atleast_1d(each)[:, None], len(s), axis=1) for each in (t, u, before.p)]
-        read = self._map(phase.jump.function, None)(s.T, z, *shared).full()
         s = s.copy()
-        s[:, phase.set] = read[:, :: 1 + s.shape[1]].T  # the values; derivatives stand beside them
+        try:
+            s[:, phase.set] = self._read(phase.jump, stretch.phase - 1, s, stretch.start)
+        except SolveError as error:
+            raise RuntimeError(str(error)) from None
         return s
+
+    def _read(self, reading: Reading, k: int, s: Array, t: float) -> Array:
+        """As `read`, of one call's batches. Raises SolveError."""
+        phase = self.model.phases[k]
+        u = self.model.timeline.inputs_at(k, t, {})
+        z = np.zeros((0, len(s)))
+        if phase.steps.dae.algebraics:
+            z = np.array([list(self.model.algebraics(row, {}, t).values()) for row in s]).T
+        shared = [np.repeat(np.atleast_1d(each)[:, None], len(s), axis=1) for each in (t, u, phase.p)]
+        values = self._map(reading.function, None)(s.T, z, *shared).full()
+        found: Array = values[:, :: 1 + s.shape[1]].T  # derivatives stand beside the values
+        return found
 
     def _guesses(self, stretch: Stretch, s: Array) -> Array:
         """Algebraic variables to begin with (algebraics, batches): those of the planned run, from the last row."""

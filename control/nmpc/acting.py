@@ -120,7 +120,6 @@ def finished(
         ending=ends if ends is not None else memory.time if at_once else None,
         over=at_once and last,
         planned=end if table.is_open(memory.phase) else None,
-        totals=_totals(deciding, memory, kept, ends),
         kept=kept,
         counts=counted,
         prepared=None,
@@ -224,21 +223,12 @@ def _planned_end(deciding: Deciding, memory: ControlMemory, kept: Kept | None) -
     return float(min(max(end, earliest, memory.time), max(latest, memory.time)))
 
 
-def _totals(deciding: Deciding, memory: ControlMemory, kept: Kept | None, ends: float | None) -> Mapping[str, float]:
-    """Integrals up to the next sample, as planned."""
-    if kept is None:
-        return memory.totals
+def totals_expected(deciding: Deciding, kept: Kept, time: float) -> dict[str, float]:
+    """Integrals as the first scenario of a plan expects them."""
     program = deciding.bank[kept.horizon].program
     if not program.cells.totals:
-        return memory.totals
-    table = deciding.wanted.table
-    until = (ends if ends is not None else memory.time + table.every) + table.delay
-    return {**memory.totals, **totals_at(program, kept, until - kept.time)}
-
-
-def totals_at(program: Program, kept: Kept, gone: float) -> dict[str, float]:
-    """Integrals of the first scenario `gone` after a plan began."""
-    cells, clock = np.concatenate([kept.w, kept.data]), 0.0
+        return {}
+    cells, clock, gone = np.concatenate([kept.w, kept.data]), 0.0, time - kept.time
     placements = program.assembled.runs[0]
     for placement, span in zip(placements, program.reading.spans[0], strict=True):
         duration = float(cells[span])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from titer.control.nmpc.branches import branches_of
+from titer.control.nmpc.meters import meters_of
 from titer.control.nmpc.moves import Handle
 from titer.control.nmpc.posing import Wanted, speaking
 from titer.control.nmpc.soft import Soft
@@ -100,6 +101,7 @@ def wanted_of(settings: Settings) -> tuple[Wanted, tuple[Handle, ...], dict[str,
         fineness=tuple(_fineness(settings, table, k, result) for k, result in enumerate(nominal)),
         blocks=blocks,
         rates=settings.disturbed,
+        meters=meters_of(terms[0]),
     )
     softs = {term.label(): s for term, s in zip(constraints[len(hard) :], soft, strict=True)}
     return wanted, _handles(settings, wanted), softs

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from titer.control.action import Action, ActionStatus
-from titer.control.nmpc.acting import Standby, acted, expected_at
+from titer.control.nmpc.acting import Standby, acted, expected_at, totals_expected
 from titer.control.nmpc.bank import Bank
 from titer.control.nmpc.checking import Settings, wanted_of
 from titer.control.nmpc.deciding import Deciding, decided, ready, standing_of
@@ -190,13 +190,13 @@ class NMPC:
         held = None if applied is None else values_of(self.plant, self.manipulated, applied, memory.applied)
         if memory.prepared is None:
             memory = self.prepare(memory)
-        before = memory.time
+        last = memory
         memory = advanced(self.wanted, memory, now, phase, held)
         if memory.over:
             return _after_the_end(memory, now)
         if previews:
             memory = replace(memory, given={**memory.given, **told(self.wanted, self.manipulated, previews, memory)})
-        known = met(self.wanted, self.sensing, memory, sample, before, self.manipulated)
+        known = met(self.wanted, self.sensing, memory, sample, last, self.manipulated)
         return self._decision(known, known.memory, began)
 
     def prepare(self, memory: ControlMemory) -> ControlMemory:
@@ -277,7 +277,8 @@ class NMPC:
         x = expected_at(self._deciding, memory.kept, then + table.delay, memory.x)
         given = {**self._set_points, **memory.given}
         later = replace(memory, time=then)
-        return standing_of(self._deciding, Met(later, x), later, given)
+        totals = {**memory.totals, **totals_expected(self._deciding, memory.kept, then + table.delay)}
+        return standing_of(self._deciding, Met(later, x, totals), later, given)
 
 
 def _made(settings: Mapping[str, Any], able: bool) -> NMPC:

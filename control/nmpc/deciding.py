@@ -68,7 +68,7 @@ def standing_of(deciding: Deciding, now: Met, memory: ControlMemory, given: dict
         k, entered = k + 1, entered + table.durations[k].guess
     lower, upper = deciding.wanted.domain
     x = np.minimum(np.maximum(now.x, lower), upper)
-    return Standing(begin, k, entered, x, memory.applied, memory.estimated, memory.totals, given)
+    return Standing(begin, k, entered, x, memory.applied, memory.estimated, now.totals, given)
 
 
 def decided(deciding: Deciding, memory: ControlMemory, standing: Standing, began: float) -> Chosen:

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from titer.control.action import Action
+from titer.control.nmpc.held import Held, held_between
 from titer.control.nmpc.memory import ControlMemory, Kind
 from titer.control.nmpc.posing import Wanted
 from titer.control.nmpc.sensing import Sensing
 from titer.control.nmpc.signals import Hold, Read, Simulate, read_signals
 from titer.control.nmpc.timetable import SAME
+from titer.control.nmpc.used import used
 from titer.estimation.estimators.memory import Estimation
 from titer.estimation.estimators.sample import Sample
 from titer.flowsheets.resetting import fresh_states
@@ -26,10 +28,12 @@ from titer.numerics.integration.consistency import InconsistentError, consistent
 @dataclass(frozen=True, eq=False)
 class Met:
     """What is known at a sample: the memory with it, the states `x` where the plan begins (behind the delay, and what
-    the phase sets at its start), and whether the controller must leave automatic (`shed`: why)."""
+    the phase sets at its start), `totals`: integrals up to there, and whether the controller must leave automatic
+    (`shed`: why)."""
 
     memory: ControlMemory
     x: Array
+    totals: Mapping[str, float] = field(default_factory=dict)
     deviations: Mapping[str, float] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
     shed: str = ""
@@ -73,7 +77,7 @@ def first_memory(wanted: Wanted, sensing: Sensing, sample: Sample, applied: Arra
     ]
     known = {**planned, **{n: v for n, v in numbers.items() if v == v}}
     x = np.array([known.get(name, np.nan) for name in wanted.states])
-    return _behind_delay(wanted, sensing, Met(replace(memory, x=x), x, {}, tuple(reasons)), names)
+    return _behind_delay(wanted, sensing, Met(replace(memory, x=x), x, reasons=tuple(reasons)), names)
 
 
 def clock_of(sample: Sample, wanted: Wanted) -> float:
@@ -124,9 +128,17 @@ def _really_applied(memory: ControlMemory, time: float, mean: Array) -> ControlM
 
 
 def met(
-    wanted: Wanted, sensing: Sensing, memory: ControlMemory, sample: Sample, before: float, names: tuple[str, ...]
+    wanted: Wanted,
+    sensing: Sensing,
+    memory: ControlMemory,
+    sample: Sample,
+    last: ControlMemory,
+    names: tuple[str, ...],
 ) -> Met:
-    """What is known at a sample, the last one being at `before`. Raises SpecificationError for a bad one."""
+    """What is known at a sample, after the `last` one. Raises SpecificationError for a bad one."""
+    held = held_between(wanted, memory, names, last.given, last.time, memory.time)
+    gains = used(wanted, sensing, memory, memory.x, last.time, held, durations_so_far(wanted, memory))
+    memory = replace(memory, totals={n: memory.totals.get(n, 0.0) + gain for n, gain in gains.items()} or memory.totals)
     numbers = _numbers(wanted, sensing, sample)
     read = read_signals(sensing.rules, numbers, memory.signals, memory.time, wanted.table.every, sensing.due)
     late = {name: (value, taken) for name, (taken, value) in sample.arrived(wanted.plant).items() if value == value}
@@ -135,14 +147,13 @@ def met(
     memory = _noted(memory, read) if read.bad or memory.bad else replace(memory, signals=read.signals)
     reasons = tuple(f"{name} is bad for {age} sample{'s' if age > 1 else ''}" for name, age in read.bad.items())
     if sensing.estimator is not None:
-        memory, more = _estimated(wanted, sensing, memory, sample, read, before, names)
+        memory, more = _estimated(wanted, sensing, memory, sample, read, held)
         known = _believing(wanted, sensing, memory)
         known = replace(known, reasons=(*reasons, *more), shed=read.shed)
     else:
         x = memory.x
         if any(isinstance(sensing.rules[name], Simulate) for name in read.bad):
-            inputs = dict(zip(names, memory.applied.tolist(), strict=True))
-            moved = sensing.ahead(x, durations_so_far(wanted, memory), inputs, before, memory.time, memory.estimated)
+            moved = sensing.ahead(x, durations_so_far(wanted, memory), held, last.time, memory.estimated)
             if moved is None:
                 reasons += ("the model cannot say where the plant is: the last estimate stays",)
             x = x if moved is None else moved
@@ -150,7 +161,7 @@ def met(
         for i, name in enumerate(wanted.states):
             if name in read.values:
                 x[i] = read.values[name]
-        known = Met(replace(memory, x=x), x, {}, reasons, read.shed)
+        known = Met(replace(memory, x=x), x, reasons=reasons, shed=read.shed)
     if memory.phase and abs(memory.entered - memory.time) <= SAME * wanted.table.every:
         x = _set(wanted, known.memory, known.x, names)
         known = replace(known, x=x, memory=replace(known.memory, x=x))
@@ -168,11 +179,13 @@ def durations_so_far(wanted: Wanted, memory: ControlMemory) -> dict[str, float]:
 def _behind_delay(wanted: Wanted, sensing: Sensing, known: Met, names: tuple[str, ...]) -> Met:
     delay, memory = wanted.table.delay, known.memory
     if not delay:
-        return known
-    inputs = dict(zip(names, memory.applied.tolist(), strict=True))
-    moved = sensing.ahead(
-        known.x, durations_so_far(wanted, memory), inputs, memory.time, memory.time + delay, memory.estimated
-    )
+        return replace(known, totals=memory.totals)
+    durations, then = durations_so_far(wanted, memory), memory.time + delay
+    held = held_between(wanted, memory, names, memory.given, memory.time, then)
+    gains = used(wanted, sensing, memory, known.x, memory.time, held, durations)
+    totals = {n: memory.totals.get(n, 0.0) + gain for n, gain in gains.items()} or memory.totals
+    known = replace(known, totals=totals)
+    moved = sensing.ahead(known.x, durations, held, memory.time, memory.estimated)
     if moved is None:
         why = "where the plant will be after the delay is not known: the plan begins where it is"
         return replace(known, reasons=(*known.reasons, why))
@@ -218,7 +231,7 @@ def _believing(wanted: Wanted, sensing: Sensing, memory: ControlMemory) -> Met:
     x = memory.x.copy()
     x[sensing.places] = [values[name] for name in sensing.model.names[:count]]
     estimated = {name: float(values[name]) for name in sensing.model.names[count:]}
-    return Met(replace(memory, x=x, estimated=estimated), x, dict(belief.deviations))
+    return Met(replace(memory, x=x, estimated=estimated), x, deviations=dict(belief.deviations))
 
 
 def _noted(memory: ControlMemory, read: Read) -> ControlMemory:
@@ -237,17 +250,13 @@ def _estimated(
     memory: ControlMemory,
     sample: Sample,
     read: Read,
-    before: float,
-    names: tuple[str, ...],
+    held: Held,
 ) -> tuple[ControlMemory, tuple[str, ...]]:
     """The memory with its estimator's, after the sample."""
     estimator = memory.estimator
     assert estimator is not None
     if memory.time <= estimator.time:
         return memory, ()
-    held = [(memory.time, dict(zip(names, memory.applied.tolist(), strict=True)))]
-    if memory.waiting is not None and before + SAME * wanted.table.every < memory.changed < memory.time:
-        held.insert(0, (memory.changed, dict(zip(names, memory.waiting.tolist(), strict=True))))
     stand_ins = {n: read.values[n] for n in read.bad if isinstance(sensing.rules[n], Hold) and n in read.values}
     if stand_ins:
         quality = {n: q for n, q in sample.quality.items() if n not in stand_ins}

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from titer.control.nmpc.branches import Branches
+from titer.control.nmpc.meters import Meter
 from titer.control.nmpc.timetable import Horizon, Part, Timetable
 from titer.control.nmpc.tracking import Track
 from titer.flowsheets.declarations import State
@@ -37,7 +38,8 @@ class Wanted:
     `objective` is the user's, without `tracks`, whose factors are those of what is minimized; `sign`: of the user's to
     it. `speaks`: phases in which a term reads something, by its identity. `planned`: the phases, lowered; `nominal`:
     how they run as planned. `fineness`: elements in each interval, phase by phase; `blocks` {(input, phase): intervals
-    in a piece}; `rates`: states whose rates have an estimated disturbance.
+    in a piece}; `rates`: states whose rates have an estimated disturbance; `meters`: of what is limited in total, phase
+    by phase.
     """
 
     plant: Flowsheet
@@ -57,6 +59,17 @@ class Wanted:
     fineness: tuple[int, ...]
     blocks: Mapping[tuple[str, int], int]
     rates: tuple[str, ...] = ()
+    meters: tuple[tuple[Meter, ...], ...] = ()
+
+    @cached_property
+    def told_inputs(self) -> tuple[str, ...]:
+        """Inputs that are not decided: a controller may be told of them."""
+        found: dict[str, None] = {}
+        for operation in self.planned:
+            for variable, source in zip(operation.lowered.dae.inputs, operation.inputs, strict=True):
+                if not isinstance(source, Decided):
+                    found[variable.name] = None
+        return tuple(found)
 
     @cached_property
     def states(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from titer.control.nmpc.held import Held
 from titer.control.nmpc.posing import Wanted
 from titer.control.nmpc.signals import Rule, Simulate
 from titer.estimation.estimators.estimator import Estimator
@@ -43,7 +44,7 @@ class Sensing:
         self,
         before: Estimated,
         durations: Mapping[str, float],
-        held: Sequence[tuple[float, Mapping[str, float]]],
+        held: Held,
         sample: Sample,
     ) -> Estimated:
         """The estimator's memory after a sample; `held`: inputs up to each time since the last one, in order."""
@@ -59,12 +60,11 @@ class Sensing:
         self,
         x: Array,
         durations: Mapping[str, float],
-        applied: Mapping[str, float],
-        t0: float,
-        t1: float,
+        held: Held,
+        start: float,
         estimated: Mapping[str, float],
     ) -> Array | None:
-        """Where the plant will be; None where the model cannot say."""
+        """Where the plant will be at the end of what is `held` from `start` on; None where the model cannot say."""
         if self.model is None:
             return None
         model = self.model.with_durations(durations) if durations else self.model
@@ -74,11 +74,14 @@ class Sensing:
         for i, name in enumerate(model.names[n:], n):
             s[i] = estimated.get(name, s[i])
         try:
-            found = model.predict(s, model.applied(applied), t0, t1)
+            for until, applied in held:
+                if until > start:
+                    s = model.predict(s, model.applied(applied), start, until)
+                start = until
         except SolveError:
             return None
         moved = x.copy()
-        moved[self.places] = found[:n]
+        moved[self.places] = s[:n]
         return moved
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from itertools import cycle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from titer.flowsheets.corrections.forms import Multiplicative
+from titer.flowsheets import LearnedTerm, Multiplicative
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,36 +18,43 @@ if TYPE_CHECKING:
     from titer.estimation.learning.learned import Learned
 
 _MARKS = ("o", "s", "^", "v", "D", "x", "+", "*")
-_MOST = 6  # batches side by side
+_MOST = 7  # batches that are drawn
+_ACROSS = 4  # panels side by side
 _BAND = 1.96  # standard deviations: 95 %
 
 
 def plot_learned(learned: Learned) -> Figure:
-    """A row for each rate: a panel for each of the first six batches, and parity of all on which it was not learned."""
+    """For each rate a panel for each of the first seven batches, and parity of all, each predicted without itself."""
     from matplotlib.figure import Figure
 
-    frame = learned.discrepancy.frame
-    batches = list(dict.fromkeys(frame["batch"]))[:_MOST]
+    batches = list(dict.fromkeys(learned.discrepancy.frame["batch"]))[:_MOST]
+    rows = math.ceil((len(batches) + 1) / _ACROSS)
     count = len(learned.terms)
-    figure = Figure(figsize=(1.0 + 2.3 * (len(batches) + 1.4), 0.9 + 2.6 * count), layout="constrained")
-    ratios = [1.0] * len(batches) + [1.4]
-    axes = figure.subplots(count, len(batches) + 1, squeeze=False, width_ratios=ratios)
-    for row, term in zip(axes, learned.terms, strict=True):
-        own = learned.discrepancy.of(term.on)
-        X = own[list(learned.discrepancy.features)].to_numpy(dtype=float)
-        own = own.assign(acting=term.at(X).value)
-        for axis, batch in zip(row, batches, strict=False):
-            if axis is not row[0]:
-                axis.sharey(row[0])
-            _draw_batch(axis, own[own["batch"] == batch], str(batch))
-            axis.set_xlabel(f"time [{learned.discrepancy.fits[0].plant.time}]")
-        what = "log of the factor" if isinstance(term.form, Multiplicative) else "what is added"
-        row[0].set_ylabel(f"{term.on}: {what}")
-        rates = learned.validation.rates
-        _draw_parity(row[-1], rates[(rates["model"] == learned.model) & (rates["rate"] == term.on)])
-    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure = Figure(figsize=(2.6 * _ACROSS, 0.6 + 2.3 * rows * count), layout="constrained")
+    grid = figure.add_gridspec(rows * count, _ACROSS)
+    for i, term in enumerate(learned.terms):
+        cells = [grid[rows * i + k // _ACROSS, k % _ACROSS] for k in range(len(batches) + 1)]
+        _draw_rate(figure, cells, learned, term, batches)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small", frameon=False)
     return figure
+
+
+def _draw_rate(figure: Figure, cells: list[Any], learned: Learned, term: LearnedTerm, batches: list[str]) -> None:
+    own = learned.discrepancy.of(term.on)
+    own = own.assign(acting=term.at(own[list(learned.discrepancy.features)].to_numpy(dtype=float)).value)
+    what = "log of factor" if isinstance(term.form, Multiplicative) else "summand"
+    first = None
+    for k, (cell, batch) in enumerate(zip(cells, batches, strict=False)):
+        axis = figure.add_subplot(cell, sharey=first)
+        first = first or axis
+        _draw_batch(axis, own[own["batch"] == batch], batch)
+        axis.set_xlabel(f"time [{learned.discrepancy.fits[0].plant.time}]", fontsize="small")
+        if k % _ACROSS == 0:
+            axis.set_ylabel(f"{term.on}: {what}", fontsize="small")
+    rates = learned.validation.rates
+    parity = figure.add_subplot(cells[-1])
+    _draw_parity(parity, rates[(rates["model"] == learned.model) & (rates["rate"] == term.on)])
 
 
 def _draw_batch(axis: Axes, rows: pd.DataFrame, title: str) -> None:
@@ -67,8 +75,9 @@ def _draw_parity(axis: Axes, rows: pd.DataFrame) -> None:
         )  # fmt: skip
     both = np.concatenate([rows["discrepancy"], rows["predicted"]])
     axis.plot([both.min(), both.max()], [both.min(), both.max()], color="0.5", linewidth=0.8, zorder=0)
-    axis.set_xlabel("inferred")
-    axis.set_ylabel("predicted without that batch")
+    axis.set_title("parity", fontsize="small")
+    axis.set_xlabel("inferred", fontsize="small")
+    axis.set_ylabel("predicted without that batch", fontsize="small")
     axis.legend(fontsize="xx-small", frameon=False)
 
 

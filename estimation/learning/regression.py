@@ -177,7 +177,12 @@ def _check_lowered(estimator: Any, inputs: int) -> None:
     X, y = rng.normal(size=(_TRIAL, inputs)), rng.normal(size=_TRIAL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # made-up data: only whether it can be lowered is asked
-        regressor, _ = fitted(estimator, X, y, np.ones(_TRIAL))
+        try:
+            regressor, _ = fitted(estimator, X, y, np.ones(_TRIAL))
+        except ValueError as error:
+            raise SpecificationError(
+                f"learn: {called(estimator)} cannot be fitted to {inputs} features: {error}"
+            ) from None
     lowered(regressor)
 
 

@@ -1,4 +1,8 @@
-"""Which regressor predicts batches that it has not seen? Errors of simulated outputs on batches left out."""
+"""Which regressor predicts batches that it has not seen? Errors of simulated outputs on batches left out.
+
+What is left out are the batch's discrepancy, its regression and its part of the domain. Size and memory of profiles,
+two numbers a rate, stay those of all batches.
+"""
 
 from __future__ import annotations
 

@@ -183,9 +183,10 @@ def _solved(
     n = attempt.nlp.columns
     sizes = np.array([s.size for s in slacks])
     slack_sizes = 2.0 ** np.round(np.log2(sizes))
-    engine = Engine(nlp, Ipopt(tolerance=1e-7, seconds=seconds, iterations=_ITERATIONS))
+    solver = Ipopt(tolerance=1e-7, seconds=seconds, iterations=_ITERATIONS)
+    engine = Engine(nlp, solver)
     if engine.shot is not None:  # each look at the decisions is an integration: a hint is worth no more than that
-        engine.solver = replace(engine.solver, seconds=min(seconds, _DEAR))
+        engine.solver = replace(solver, seconds=min(seconds, _DEAR))
     w = np.clip(w, *bounds)
     first = np.concatenate([w, _needed(attempt, slacks, w) + 1e-3 * sizes])
     scaling = engine.scaling(first, np.concatenate([attempt.scaling.columns, slack_sizes]))

@@ -103,9 +103,9 @@ class Solved:
     def at(elements: Elements, entries: Array) -> Solved:
         """Solve the equations of all elements for what they determine. Raises LinAlgError where they cannot be."""
         e = elements
-        jacobian = np.zeros((e.count, e.rows * e.arguments))
-        jacobian[:, e.jacobian_to] = entries[e.jacobian_at]
-        jacobian = jacobian.reshape(e.count, e.rows, e.arguments)
+        flat = np.zeros((e.count, e.rows * e.arguments))
+        flat[:, e.jacobian_to] = entries[e.jacobian_at]
+        jacobian = flat.reshape(e.count, e.rows, e.arguments)
         equations = jacobian[:, : e.equations]
         determined = np.concatenate([equations[:, :, : e.inner], equations[:, :, e.inner + e.outer :]], axis=2)
         inverse = np.linalg.inv(determined)

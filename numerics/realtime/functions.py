@@ -26,10 +26,10 @@ class Compiled:
         self.results = [np.zeros(function.nnz_out(i)) for i in range(function.n_out())]
         for i, array in enumerate(self.arguments):
             if array.size:
-                self._buffer.set_arg(i, memoryview(array))
+                self._buffer.set_arg(i, array.data)
         for i, array in enumerate(self.results):
             if array.size:
-                self._buffer.set_res(i, memoryview(array))
+                self._buffer.set_res(i, array.data)
 
     def __call__(self, *arguments: Array) -> list[Array]:
         """The results; they are overwritten by the next call."""

@@ -80,9 +80,10 @@ def _determined_cells(piece: Piece, columns: int) -> Array | None:
 
 def _inner(piece: Piece, uses: Array, columns: int) -> Array:
     """(active,): arguments that are determined and that nobody else reads, in any copy."""
-    cells = piece.cells
+    cells, determined = piece.cells, piece.batch.determined
+    assert determined is not None  # only what determines something has an inside
     alone = np.where(cells < columns, uses[np.minimum(cells, columns - 1)], 2) == 1
-    return alone.all(axis=0) & np.isin(piece.active, piece.batch.determined)
+    return alone.all(axis=0) & np.isin(piece.active, determined)
 
 
 def _signature(piece: Piece, inner: Array, exact: bool) -> tuple:

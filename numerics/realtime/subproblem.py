@@ -163,9 +163,9 @@ class Subproblem:
         for group in self.structure.groups:
             if group.curved:
                 columns = self.number[group.cells[:, group.kept]]
-                whole = np.zeros(group.arguments**2, dtype=bool)
-                whole[group.hessian_to] = True
-                whole = whole.reshape(group.arguments, group.arguments)
+                flat = np.zeros(group.arguments**2, dtype=bool)
+                flat[group.hessian_to] = True
+                whole = flat.reshape(group.arguments, group.arguments)
                 follow = np.eye(group.arguments, dtype=bool)[:, group.kept]
                 follow[: group.inner] = self._row_masks(group)[1]
                 mask = follow.T @ whole @ follow

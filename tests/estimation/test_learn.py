@@ -206,6 +206,10 @@ def test_a_regressor_without_derivatives_is_named_with_what_would_do() -> None:
     refused("empty list", model=[])
 
 
+def test_a_regressor_that_does_not_fit_the_features_is_refused_before_any_work() -> None:
+    refused("PLSRegression cannot be fitted to 3 features", model=PLSRegression(7))
+
+
 def test_a_choice_by_points_of_one_batch_is_refused() -> None:
     refused("RidgeCV chooses by points", model=make_pipeline(StandardScaler(), RidgeCV()))
     refused("GridSearchCV chooses by points", model=GridSearchCV(Ridge(), {"alpha": [0.1, 1.0]}))

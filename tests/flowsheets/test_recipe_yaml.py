@@ -217,7 +217,10 @@ def one(line):
         (one("idle: b"), "line 4: idle: expected a list of names, got 'b'."),
         (one("actions: {a.bolus: {}}"), "line 4: actions: expected a list such as"),
         (one("actions: [bolus: 3]"), "line 4: actions: expected unit.action and its arguments by name"),
-        (one("method: collocation"), "line 4: method: expected shooting, with its options, or simultaneous, got 'collocation'."),
+        (
+            one("method: collocation"),
+            "line 4: method: expected shooting, with its options, or simultaneous, got 'collocation'.",
+        ),
         (one("method: {shooting: {interval: 3}}"), "option 'interval' is unknown. Did you mean 'intervals'?"),
         (
             "phases:\n- phase: feed\n  duration: {guess: 2}\n",

@@ -53,9 +53,10 @@ class Column(Unit):
     Assumptions: plug flow with dispersion, one temperature, constant density.
 
     `components`: all of them; `concentration`: the unit of their concentrations; `start`: the liquid that the column
-    is in equilibrium with at first (components left out: none), `solid`: what is bound at first, where it is not in
-    equilibrium with that; `usual`: sizes of concentrations, to which tolerances
-    are relative (components left out: 1, or what they start with where that is more). `method`: how the column is
+    is in equilibrium with at first (components left out: none; salt of an ion exchanger and pH of Protein A are not to
+    be), `solid`: what is bound at first, where it is not in equilibrium with that (not with exchange=Equilibrium() of
+    laws q = q*(c), where it always is); `usual`: sizes of concentrations, to which tolerances are relative (components
+    left out: 1, or what they start with where that is more). `method`: how the column is
     discretized; where it is left out it follows the Peclet number at `design_flow` [mL/min] (150 cm/h without one), and
     where both are given it is checked against it. `reversible`: there is a parameter direction, 1, to be fixed at -1 in
     phases with flow from the other end (Phase(fixed={column.direction: -1.0})); states are counted from where the
