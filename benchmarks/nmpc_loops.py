@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from time import perf_counter
 
 from benchmarks.harness import RESULTS, record, show, verdict
-from titer.cases.batch_nmpc import Loops, claims, draw_losses, facts, looped, notes
+from titer.cases.batch_nmpc_answers import Loops, claims, draw_losses, facts, looped, notes
 from titer.cases.batch_nmpc_loops import controllers, plan_of, plant
 
 PLANTS = 200

@@ -30,6 +30,7 @@ _REFUSALS = 12  # steps in a row that may be refused
 _CHEAPEST, _DEAREST = 1.0, 1e5  # of a slack
 _STRICT = 1e-6  # of the price of a slack: its curvature
 _MISSED = 1e-9  # scaled, by which a limit may be missed
+_KEPT = 1e-11  # by which a quadratic program may miss its limits; the solver's own 1e-6 leaves linear ties that far off
 
 
 class End(Enum):
@@ -213,7 +214,8 @@ class _Search:
         task, n, m = self.task, len(here.x), len(rows)
         if (n, m) not in self._programs:
             pattern = {"h": ca.Sparsity.dense(n + m, n + m), "a": ca.Sparsity.dense(2 * m, n + m)}
-            self._programs[n, m] = ca.conic("model", "daqp", pattern, {"error_on_fail": False})
+            options = {"error_on_fail": False, "daqp": {"primal_tol": _KEPT}}
+            self._programs[n, m] = ca.conic("model", "daqp", pattern, options)
         hessian = np.diag(np.full(n + m, _STRICT * self.price))  # the solver wants it strictly convex
         hessian[:n, :n] = self.matrix
         one, none = np.eye(m), np.full(m, np.inf)

@@ -25,8 +25,9 @@ class Comparison:
     """A network against an ensemble, node by node (nodes,), in the network's order.
 
     `mean_error`: (network - ensemble) / |mean|, of a node that hovers about zero / its deviation; `variance_error`:
-    network's variance / the ensemble's - 1; both 0 below 1e-9 of what the variable has at other stages; `mean_doubt`, `variance_doubt`: standard errors of
-    these from the number of batches; `skewness` of the ensemble: how far a node is from normal.
+    network's variance / the ensemble's - 1; both 0 below 1e-9 of what the variable has at other stages. `mean_doubt`,
+    `variance_doubt`: standard errors of these from the number of batches; `skewness` of the ensemble: how far a node
+    is from normal.
     """
 
     network: Network

@@ -47,8 +47,8 @@ class Source:
 class Process:
     """A plant under its recipe, from stage to stage, with what varies from batch to batch.
 
-    `starts`, `noise`: standard deviations of states at the start, and of what is added to states at each later stage and
-    to attributes.
+    `starts`, `noise`: standard deviations of states at the start, and of what is added to states at each later stage
+    and to attributes.
     """
 
     model: SampledModel
@@ -57,6 +57,7 @@ class Process:
     attributes: tuple[Attribute, ...]
     starts: Mapping[str, float]
     noise: Mapping[str, float]
+    relative: Mapping[str, bool]  # of the departure of an input: whether it is a share
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -85,9 +86,10 @@ def process_of(
     attributes: Mapping[str, Any] | None = None,
     noise: Mapping[str, Any] | None = None,
     durations: Mapping[str, Any] | None = None,
+    measured: tuple[str, ...] = (),
     accuracy: float = 1e-6,
 ) -> Process:
-    """A process, checked and ready to run; arguments as in `linear_network`.
+    """A process, checked and ready to run; arguments as in `linear_network`. `measured`: what is read at stages besides.
 
     Raises SpecificationError for what does not fit, SolveError where the recipe cannot be run as planned.
     """
@@ -105,7 +107,7 @@ def process_of(
     none = Deviations(np.zeros(0), np.zeros(len(entries.names)), np.zeros(len(entries.names)))
     sizes = _sizes(plant, entries, varied)
     every = float(np.diff(times).max())
-    model = assembled(plant, recipe, every, entries, (), timeline, none, sizes, accuracy)
+    model = assembled(plant, recipe, every, entries, measured, timeline, none, sizes, accuracy)
     found = attributes_of(planned, timeline, entries, attributes or {}, times)
     known = dict.fromkeys(entries.states) | {a.node.name: None for a in found}
     return Process(
@@ -115,6 +117,7 @@ def process_of(
         found,
         {name: vary.deviation for name, vary in varied.starts.items()},
         deviations_by_name(noise, known, "noise"),
+        {departure_of(name): vary.relative for name, vary in varied.inputs.items()},
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from titer.control.action import Action, ActionStatus, Plan
-from titer.control.nmpc.deciding import Chosen, Deciding, kept_of
+from titer.control.nmpc.deciding import Chosen, Deciding, kept_of, reach_of
 from titer.control.nmpc.feeding import Standing
 from titer.control.nmpc.meeting import Met
 from titer.control.nmpc.memory import ControlMemory, Kept, Kind, Mode
@@ -189,11 +189,10 @@ def _allowed(
 ) -> tuple[Array, dict[str, float], list[str]]:
     """The values that bounds and rates allow of inputs that are decided now; which of them are at a limit."""
     applied, values, limits = memory.applied.copy(), dict[str, float](), list[str]()
-    elapsed = memory.time + deciding.wanted.table.delay - memory.changed
     for i, handle in deciding.handles[memory.phase]:
         before = float(memory.applied[i])
         desired = wish.values.get(i, before)
-        low, high = handle.reach(before, elapsed)
+        low, high = reach_of(deciding, memory, i, handle, memory.time + deciding.wanted.table.delay)
         value = min(max(desired, low), high)
         span = handle.upper - handle.lower
         size = span if 0.0 < span < np.inf else max(abs(desired), 1e-12)

@@ -51,7 +51,7 @@ class NMPC:
     with free durations decided anew. `free`: PiecewiseConstant(every=...) a multiple of `every` blocks moves.
     `inputs`: trajectories of all other controls, taken as means over intervals; `previews` at a step change them, and
     set points. `grid`: elements in a phase, or in the window; `moves` {input: price of the square of a move}, `rates`
-    {input: largest change per unit of time}. `scenarios`: as for `optimize`, or `Tree(...)`; `robust_horizon`: samples
+    {input: largest change per unit of time}, and per sample what that comes to in `every`. `scenarios`: as for `optimize`, or `Tree(...)`; `robust_horizon`: samples
     after which each scenario has moves of its own (None: never). `estimator`: one of titer.estimation; None: samples
     hold all states. `method`: Converged(), RealTimeIteration() or AdvancedStep(). `delay`: from a sample to when its
     action is in force; the plan begins where the plant will be then.

@@ -10,7 +10,7 @@ import numpy as np
 from titer.control.nmpc.bank import Bank
 from titer.control.nmpc.feeding import Standing, data_of
 from titer.control.nmpc.meeting import Met
-from titer.control.nmpc.memory import ControlMemory, Kept
+from titer.control.nmpc.memory import ControlMemory, Kept, Mode
 from titer.control.nmpc.methods import AdvancedStep
 from titer.control.nmpc.moves import Handle
 from titer.control.nmpc.posing import Wanted
@@ -115,15 +115,27 @@ def task_of(deciding: Deciding, memory: ControlMemory, standing: Standing, horiz
 def bounds_of(deciding: Deciding, memory: ControlMemory, standing: Standing, program: Program) -> tuple[Array, Array]:
     """Bounds of the columns: of the first moves what rates allow, of a decided duration what is left."""
     lower, upper = program.lower.copy(), program.upper.copy()
-    elapsed = standing.time - memory.changed
     for i, handle in deciding.handles[standing.phase]:
         column = program.moves.get(handle.name)
         if column is not None and np.isfinite(handle.rate):
-            lower[column], upper[column] = handle.reach(float(standing.applied[i]), elapsed)
+            lower[column], upper[column] = reach_of(deciding, memory, i, handle, standing.time)
     columns = program.durations.get(standing.phase)
     if columns is not None:
         lower[columns], upper[columns] = _of_duration(deciding, standing, program.horizon)
     return lower, upper
+
+
+def reach_of(deciding: Deciding, memory: ControlMemory, i: int, handle: Handle, time: float) -> tuple[float, float]:
+    """What bounds and rate allow of an input at a time, from what was held and from what was asked for last; after a
+    gap no more than after one interval. Where the two have nothing in common, what was held counts."""
+    elapsed = min(time - memory.changed, deciding.wanted.table.every)
+    low, high = handle.reach(float(memory.applied[i]), elapsed)
+    asked = memory.action.values.get(handle.name, np.nan)
+    if memory.mode is Mode.OFF or not np.isfinite(asked):
+        return low, high
+    least, most = handle.reach(float(asked), elapsed)
+    low_both, high_both = max(low, least), min(high, most)
+    return (low_both, high_both) if low_both <= high_both else (low, high)
 
 
 def _of_duration(deciding: Deciding, standing: Standing, horizon: Horizon) -> tuple[float, float]:

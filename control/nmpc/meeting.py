@@ -117,8 +117,9 @@ def advanced(
 
 
 def _really_applied(memory: ControlMemory, time: float, mean: Array) -> ControlMemory:
-    """The memory with what was held on average since its sample; where that is what was asked for, with a delay in
-    between, the inputs in force are those that were asked for last."""
+    """The memory with what was held on average since its sample, and since then at the earliest; where that is what was
+    asked for, with a delay in between, the inputs in force are those that were asked for last."""
+    memory = replace(memory, changed=max(memory.changed, memory.time))
     if memory.waiting is None or time <= memory.time:
         return replace(memory, applied=mean)
     share = min(max((memory.changed - memory.time) / (time - memory.time), 0.0), 1.0)
@@ -138,7 +139,7 @@ def met(
     """What is known at a sample, after the `last` one. Raises SpecificationError for a bad one."""
     held = held_between(wanted, memory, names, last.given, last.time, memory.time)
     gains = used(wanted, sensing, memory, memory.x, last.time, held, durations_so_far(wanted, memory))
-    memory = replace(memory, totals={n: memory.totals.get(n, 0.0) + gain for n, gain in gains.items()} or memory.totals)
+    memory = replace(memory, totals=_gained(memory, gains))
     numbers = _numbers(wanted, sensing, sample)
     read = read_signals(sensing.rules, numbers, memory.signals, memory.time, wanted.table.every, sensing.due)
     late = {name: (value, taken) for name, (taken, value) in sample.arrived(wanted.plant).items() if value == value}
@@ -168,6 +169,10 @@ def met(
     return _behind_delay(wanted, sensing, known, names)
 
 
+def _gained(memory: ControlMemory, gains: Mapping[str, float]) -> dict[str, float]:
+    return {**memory.totals, **{name: memory.totals.get(name, 0.0) + gain for name, gain in gains.items()}}
+
+
 def durations_so_far(wanted: Wanted, memory: ControlMemory) -> dict[str, float]:
     """Durations of phases that are over, or planned to end otherwise than at first."""
     found = dict(zip(wanted.table.names, memory.lasted, strict=False))
@@ -183,8 +188,7 @@ def _behind_delay(wanted: Wanted, sensing: Sensing, known: Met, names: tuple[str
     durations, then = durations_so_far(wanted, memory), memory.time + delay
     held = held_between(wanted, memory, names, memory.given, memory.time, then)
     gains = used(wanted, sensing, memory, known.x, memory.time, held, durations)
-    totals = {n: memory.totals.get(n, 0.0) + gain for n, gain in gains.items()} or memory.totals
-    known = replace(known, totals=totals)
+    known = replace(known, totals=_gained(memory, gains))
     moved = sensing.ahead(known.x, durations, held, memory.time, memory.estimated)
     if moved is None:
         why = "where the plant will be after the delay is not known: the plan begins where it is"

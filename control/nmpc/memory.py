@@ -77,8 +77,8 @@ class ControlMemory:
     before; `ending`: when the phase ends by the controller's own decision; `planned`: when it is planned to end;
     `over`: whether the recipe is. `x`: all states as believed; `applied`: inputs in force since `changed`, `waiting`:
     those before, in force until then where there is a delay. `estimated`: parameters, disturbances of rates, biases.
-    `totals`: integrals of what is limited in total, as used. `signals` {name: (last good value, its time)}. `given`: trajectories that
-    were told. `prepared`: what waits for the next sample; it follows from all else, and is not saved.
+    `totals`: integrals of what is limited in total, as used. `signals` {name: (last good value, its time)}. `given`:
+    trajectories that were told. `prepared`: what waits for the next sample; it follows from all else, and is not saved.
     """
 
     time: float

@@ -43,7 +43,7 @@ class Handle:
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
-    """The moves of each run: {input: (columns (moves,), time for which the one before each was held (moves - 1,))}, and
+    """The moves of each run: {input: (columns (moves,), time in which it may move from the one before (moves - 1,))}, and
     the weight of each run, and what the labels of its costs say."""
 
     runs: tuple[Mapping[str, tuple[Array, Array]], ...]

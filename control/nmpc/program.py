@@ -123,7 +123,13 @@ def _bare(wanted: Wanted, horizon: Horizon, handles: Sequence[Handle]) -> _Bare:
     nlp, targets = with_tracking(nlp, assembled.runs, wanted.tracks, weights, names, wanted.grid)
     nlp, rates = with_rates(nlp, assembled.runs, wanted.rates, wanted.grid.degree)
     moves = tuple(_moves(nlp, placements, handles) for placements in assembled.runs)
-    steps = tuple({name: (columns, np.round(np.diff(at), 12)) for name, (columns, at) in run.items()} for run in moves)
+    steps = tuple(
+        {
+            name: (columns, np.minimum(np.round(np.diff(at), 12), wanted.table.every))
+            for name, (columns, at) in run.items()
+        }
+        for run in moves
+    )
     nlp, before = with_moves(
         nlp, handles, Sequences(steps, weights, [placements[0].block.name for placements in assembled.runs])
     )
