@@ -13,6 +13,7 @@ from titer.analysis.networks.graph import Address
 from titer.analysis.processes.departing import departure_of
 from titer.analysis.processes.process import Process
 from titer.estimation.estimators.timeline import stretches
+from titer.flowsheets.flowsheet import by_element
 from titer.flowsheets.recipe import Phase, Recipe
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ def recipe_as_run(process: Process, recipe: Recipe, known: Mapping[Address, floa
             for entry, name in entries.items()
             if name in there
         }
-        fixed = {name: value for name, value in phase.fixed.items() if str(name) not in own}
+        fixed = {name: value for name, value in by_element(phase.fixed, "fixed").items() if name not in own}
         length = float(timeline.ends[k + 1] - timeline.ends[k])
-        phases.append(_with(phase, {**phase.inputs, **own}, fixed, length))
+        phases.append(_with(phase, {**by_element(phase.inputs, "inputs"), **own}, fixed, length))
     return Recipe(*phases)
 
 

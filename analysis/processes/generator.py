@@ -113,7 +113,7 @@ def _portion(
 
 
 def _entries_at(process: Process, found: Mapping[Any, Array], s: Array, k: int) -> Array:
-    """Entries of batches at a stage: states there, and the departures that led to it (at the start, those that follow)."""
+    """Entries of batches at a stage: states there, and the departures that led to it, at the start those after it."""
     s = s.copy()
     for i, name in enumerate(process.states):
         s[:, i] = found[name, process.stages[k]]

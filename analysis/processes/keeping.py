@@ -1,4 +1,4 @@
-"""Where are finished batches kept? In a folder, a file a portion, and what is there is whole and of the same process."""
+"""Where are finished batches kept? In a folder, a file a portion; what is there is whole, and of the same process."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def process_of(
     measured: tuple[str, ...] = (),
     accuracy: float = 1e-6,
 ) -> Process:
-    """A process, checked and ready to run; arguments as in `linear_network`. `measured`: what is read at stages besides.
+    """A process, checked and ready to run; arguments as in `linear_network`. `measured`: names read at stages.
 
     Raises SpecificationError for what does not fit, SolveError where the recipe cannot be run as planned.
     """

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from titer.estimation.estimators.sample import Sample
 from titer.numerics.errors import SpecificationError
 
 _WANTED = ("plant", "recipe", "every", "manipulated", "measured", "inputs", "start", "step", "resume")
@@ -44,3 +45,9 @@ def check_controller(controller: Any, what: str) -> None:
             f"{what}: expected a controller, such as NMPC(...), PID(...) or OpenLoop(plan), got {controller!r}.\n"
             f"  It has no {', '.join(missing)}; titer.control.Controller says what they are."
         )
+
+
+def check_sample(sample: Any) -> None:
+    """What a controller reads. Raises SpecificationError."""
+    if not isinstance(sample, Sample):
+        raise SpecificationError(f"expected Sample(time, {{name: value}}), got {type(sample).__name__} {sample!r}.")

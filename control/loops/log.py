@@ -12,6 +12,8 @@ import numpy as np
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.recipe import Recipe
 from titer.flowsheets.simulation import Source
+from titer.numerics.errors import SpecificationError
+from titer.numerics.grid import is_whole
 from titer.numerics.solution import Solution
 
 if TYPE_CHECKING:
@@ -88,9 +90,11 @@ class Log:
         return pd.DataFrame(rows, index=self.steps.index)
 
     def plan(self, step: int) -> pd.DataFrame | None:
-        """What was planned at a step, over the recipe's time; None where nothing was."""
+        """What was planned at a step, over the recipe's time; None where nothing was. Raises SpecificationError."""
         import pandas as pd
 
+        if not is_whole(step, -len(self.plans)) or step >= len(self.plans):
+            raise SpecificationError(f"plan: the log has steps 0 to {len(self.plans) - 1}, got {step!r}.")
         plan = self.plans[step]
         return plan if plan is None or isinstance(plan, pd.DataFrame) else plan.frame()  # a loaded log holds frames
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,13 +21,14 @@ from titer.control.loops.shelf import Key, Shelf, of_loop
 from titer.control.loops.study import Study, study_of
 from titer.control.loops.summary import summary_of
 from titer.control.sampling import sample
-from titer.flowsheets.flowsheet import Flowsheet
-from titer.numerics.errors import SpecificationError, TiterError
+from titer.flowsheets.flowsheet import Flowsheet, by_element
+from titer.numerics.errors import SpecificationError, TiterError, unknown
 from titer.numerics.grid import is_whole
 
 Progress = Callable[[str], None]
 _PROCESSES = 15.0  # seconds that processes must save: each imports, lowers and builds for itself
 _FEW = 3  # loops after which it is known how long one takes
+_CONDITIONS = set(inspect.signature(close_loop).parameters) - {"truth", "controller", "seed", "keep", "progress"}
 
 
 def monte_carlo(
@@ -59,6 +61,7 @@ def monte_carlo(
     if isinstance(cases, Mapping):
         cases = sample(cases, runs, seed)
     _check(named, cases, seed, jobs)
+    _check_names(truth, cases, conditions)
     seeds = np.random.SeedSequence(seed).spawn(len(cases))
     task = _Task(truth, named, maximize, minimize, tuple(subject_to), conditions)
     wanted = {(name, k): (dict(case), seeds[k]) for name in named for k, case in enumerate(cases)}
@@ -180,3 +183,14 @@ def _check(named: Mapping[str, Any], cases: Any, seed: Any, jobs: Any) -> None:
     for what, value, least in (("seed", seed, 0), ("jobs", 1 if jobs is None else jobs, 1)):
         if not is_whole(value, least):
             raise SpecificationError(f"monte_carlo: {what} must be a whole number of at least {least}, got {value!r}.")
+
+
+def _check_names(truth: Any, cases: Sequence[Any], conditions: Mapping[str, Any]) -> None:
+    """What would make each loop a row that failed."""
+    for name in conditions:
+        if name not in _CONDITIONS:
+            raise SpecificationError(f"monte_carlo: {unknown('condition', name, _CONDITIONS)}")
+    if isinstance(truth, Flowsheet):
+        for name in {name for case in cases for name in by_element(case, "monte_carlo: cases")}:
+            if name not in truth.scalars:
+                raise SpecificationError(f"monte_carlo: cases: {unknown('name', name, truth.scalars)}")

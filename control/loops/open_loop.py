@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from titer.control.action import Action, ActionStatus
+from titer.control.loops.checks import check_sample
 from titer.control.loops.clock import Clock, clock_of, next_step
 from titer.control.loops.keeping import check_order, read_facts, same_step, write_facts
 from titer.control.loops.tracks import mean, of_shape
@@ -97,6 +98,7 @@ class OpenLoop:
     ) -> OpenLoopMemory:
         """The memory after the first sample, of which only the time counts."""
         began = time.perf_counter()
+        check_sample(sample)
         clock = clock_of(self.recipe, self.plant, self.plan.duration)
         return self._decided(clock, sample.clock(self.plant), None, dict(applied or {}), began)
 
@@ -110,6 +112,7 @@ class OpenLoop:
         applied: Mapping[str, float] | None = None,
     ) -> tuple[Action, OpenLoopMemory]:
         """What was planned for now, and the memory after it."""
+        check_sample(sample)
         began, t = time.perf_counter(), sample.clock(self.plant)
         check_order(self.plant, t, memory.time)
         if same_step(memory.clock, self.recipe, t, memory.time, phase):

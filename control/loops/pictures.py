@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from titer.control.loops.summary import milliseconds
 from titer.numerics.errors import SpecificationError, unknown
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ def plot_log(
     for name in (*chosen, *setpoints, *limits):
         if name not in log.run.names:
             raise SpecificationError(f"plot: {unknown('name', name, log.run.names)}")
+    for name, pair in limits.items():
+        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
+            raise SpecificationError(f"plot: limits: {name} needs (lower or None, upper or None), got {pair!r}.")
     figure, axes = _panels(len(chosen))
     for ax, name in zip(axes, chosen, strict=True):
         _drawn(ax, log, name)
@@ -60,7 +64,7 @@ def plot_plans(log: Log, name: str, every: int) -> Figure:
     figure, (ax,) = _panels(1, height=3.2)
     for k, plan in enumerate(known):
         ax.plot(plan.index, plan[name], color="0.6", linewidth=0.8, label=None if k else "predicted")
-        ax.plot(plan.index[0], plan[name].iloc[0], ".", color="0.4", markersize=4)
+        ax.plot(plan.index[0], plan[name].iloc[0], ".", color="0.4", markersize=4, label=None if k else "where it was planned")
     if name in log.run.names:
         series = log.run[name]
         ax.plot(series.index, series.to_numpy(), color="black", linewidth=1.8, label="truth")
@@ -71,15 +75,16 @@ def plot_plans(log: Log, name: str, every: int) -> Figure:
 
 def plot_times(log: Log) -> Figure:
     """A histogram of seconds of computing, with median, 95 % and the longest."""
-    times = 1e3 * log.steps["seconds"].to_numpy(dtype=float)
+    seconds = log.steps["seconds"].to_numpy(dtype=float)
+    times = 1e3 * seconds
     figure, (ax,) = _panels(1, height=2.8)
     ax.hist(times, bins=min(40, max(5, len(times) // 4)), color="0.8", edgecolor="black", linewidth=0.6)
     for value, style, text in (
-        (np.median(times), "-", "median"),
-        (np.quantile(times, 0.95), "--", "95 %"),
-        (times.max(), ":", "longest"),
+        (np.median(seconds), "-", "median"),
+        (np.quantile(seconds, 0.95), "--", "95 %"),
+        (seconds.max(), ":", "longest"),
     ):
-        ax.axvline(value, color="black", linestyle=style, linewidth=1.2, label=f"{text} {value:.3g} ms")
+        ax.axvline(1e3 * value, color="black", linestyle=style, linewidth=1.2, label=f"{text} {milliseconds(value)}")
     ax.set(xlabel="computing a step [ms]", ylabel="steps")
     ax.legend(fontsize="small")
     return figure

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from titer.control.action import Action, ActionStatus
-from titer.control.loops.checks import check_list
+from titer.control.loops.checks import check_list, check_sample
 from titer.control.loops.clock import Clock, clock_of, next_step
 from titer.control.loops.keeping import check_order, read_facts, same_step, write_facts
 from titer.control.loops.loop import Loop, Part, advanced, begun
@@ -51,8 +51,9 @@ class PID:
 
     Frozen settings, pure functions, as the NMPC has them. Phases of free duration last as long as their guess, or as
     `durations` {phase: time} says. `inputs`: trajectories of the other controls. Previews of what a loop measures are
-    its set points. A measurement that is missing leaves its control where it is. Raises SpecificationError for a name
-    that does not fit.
+    its set points. A measurement that is missing leaves its control where it is. It starts bumpless, integrals where
+    they leave the controls as they stand: far from a set point it comes as slowly as the integral does, unless
+    `Loop(start=)` says where the control is to begin. Raises SpecificationError for a name that does not fit.
     """
 
     plant: Flowsheet
@@ -157,6 +158,7 @@ class PID:
 
     def _read(self, sample: Sample, previews: Mapping[str, Any] | None) -> tuple[float, list[float], list[float]]:
         """The time, and for each loop what is measured, and its set point."""
+        check_sample(sample)
         t = sample.clock(self.plant)
         numbers = sample.numbers(self.plant)
         late = {name: value for name, (_, value) in sample.arrived(self.plant).items()}

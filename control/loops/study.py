@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from titer.control.stress import MISSED
+from titer.numerics.errors import SpecificationError, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,12 @@ class Study:
         return tuple(name.removeprefix("missed ") for name in self.table.columns if name.startswith("missed "))
 
     def missed(self, limit: str) -> np.ndarray:
-        """Whether each loop missed a limit by more than 1e-4 of its size (loops,); one that broke off did."""
+        """Whether each loop missed a limit by more than 1e-4 of its size (loops,); one that broke off did.
+
+        Raises SpecificationError for a limit that was not judged.
+        """
+        if limit not in self.limits:
+            raise SpecificationError(f"missed: {unknown('limit', limit, self.limits)}")
         by, size = self.table[f"missed {limit}"].to_numpy(float), np.abs(self.table[f"worst {limit}"].to_numpy(float))
         return ~(by <= MISSED * size)
 

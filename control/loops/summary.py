@@ -66,9 +66,14 @@ class Summary:
             lines.append(f"{name}: {said} (worst value {(self.values or {})[name]:.6g})")
         lines.append(", ".join(f"{count} {name.lower()}" for name, count in self.statuses.items()))
         lines += [f"{name}: {100.0 * share:.3g} % of steps at a limit" for name, share in self.at_limit.items()]
-        median, most, longest = (1e3 * s for s in self.seconds)
-        lines.append(f"computing a step: median {median:.3g} ms, 95 % {most:.3g} ms, longest {longest:.3g} ms")
+        median, most, longest = (milliseconds(s) for s in self.seconds)
+        lines.append(f"computing a step: median {median}, 95 % {most}, longest {longest}")
         return "\n".join(lines)
+
+
+def milliseconds(seconds: float) -> str:
+    """Three digits, and never a power of ten that an operator must count."""
+    return f"{float(f'{1e3 * seconds:.3g}'):.10g} ms"
 
 
 def summary_of(log: Log, maximize: Any, minimize: Any, subject_to: Sequence[Any]) -> Summary:
@@ -133,8 +138,8 @@ def _on_truth(log: Log, objective: Sum, limits: Sequence[Term]) -> tuple[float, 
     source = log.run.source
     if not isinstance(source, Source):
         raise SpecificationError(
-            "summary: the log was loaded from a file, which does not hold its plant.\n"
-            "  Give Log.load(path, truth, recipe)."
+            "summary: the log was loaded from a file, which does not hold its plant and recipe.\n"
+            "  Give both: Log.load(path, truth, recipe)."
         )
     planned = operations(source.plant, source.recipe, source.inputs, source.free)
     terms = tuple(named(term, planned) for term in limits)
