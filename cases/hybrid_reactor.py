@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -28,14 +29,13 @@ from titer.flowsheets import (
 from titer.flowsheets.units import BatchReactor
 from titer.numerics import Grid, Solution
 
-REACTOR = BatchReactor("reactor")
-PLANT = Flowsheet(REACTOR)
-FEATURES = (REACTOR.T, REACTOR.c_A, REACTOR.c_B)
+C_A, C_B, C_C, T, T_J, R_1 = (f"reactor.{name}" for name in ("c_A", "c_B", "c_C", "T", "T_j", "r_1"))
+FEATURES = (T, C_A, C_B)
 FORM = Multiplicative(0.02, 5.0)
 BATCH = Recipe(Phase("react", 3600.0))
 OPEN = Recipe(Phase("react", Free(3600.0, 900.0, 7200.0)))
 TURNAROUND = 3600.0  # s between batches
-NOISE = {REACTOR.c_A: 0.01, REACTOR.c_B: 0.01, REACTOR.c_C: 0.005, REACTOR.T: 0.3}
+NOISE = {C_A: 0.01, C_B: 0.01, C_C: 0.005, T: 0.3}
 WARM, COLD = (316.0, 346.0), (314.0, 328.0)  # K, jacket temperatures of the batches that are learned from
 BAND = 1.96  # standard deviations: 95 %
 
@@ -45,9 +45,18 @@ def factor(c_B: Any, T: Any) -> Any:
     return (0.6 + 1.5 * c_B) / (1.0 + np.exp((T - 338.0) / 4.0))
 
 
-TRUTH = PLANT.corrected(
-    {REACTOR.r_1: lambda v, rate: rate * factor(magnitude(v.reactor.c_B, "mol/L"), magnitude(v.reactor.T, "K"))}
-)
+@cache
+def model() -> Flowsheet:
+    """The plant as it is modelled."""
+    return Flowsheet(BatchReactor("reactor"))
+
+
+@cache
+def truth() -> Flowsheet:
+    """The plant as it is."""
+    return model().corrected(
+        {R_1: lambda v, rate: rate * factor(magnitude(v.reactor.c_B, "mol/L"), magnitude(v.reactor.T, "K"))}
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,16 +93,16 @@ def hybrid_reactor(progress: Progress, *, quick: bool = False) -> Outcome:
     """
     batches = [made(seed, WARM) for seed in range(6)]
     unseen = [made(100 + seed, WARM) for seed in range(2 if quick else 6)]
-    learned = learn(PLANT, experiments(batches), [REACTOR.r_1], FEATURES, form=FORM, progress=progress)
-    better = PLANT.corrected(learned)
-    errors = [(error(PLANT, batch), error(better, batch)) for batch in unseen]
+    learned = learn(model(), experiments(batches), [R_1], FEATURES, form=FORM, progress=progress)
+    better = model().corrected(learned)
+    errors = [(error(model(), batch), error(better, batch)) for batch in unseen]
     progress(f"batches not seen: errors of {told(errors)} deviations")
-    perfect, plain = planned("perfect model", TRUTH), planned("mechanistic", PLANT)
+    perfect, plain = planned("perfect model", truth()), planned("mechanistic", model())
     corrected = planned("corrected, within its data", better, learned)
     network = network_of([made(200 + seed, COLD) for seed in range(6)], quick, progress)
     loose = Correction(*(replace(term, domain=None) for term in network.terms))
-    unguarded = planned("network, unguarded", PLANT.corrected(loose))
-    guarded = planned("network, within its data", PLANT.corrected(network), network)
+    unguarded = planned("network, unguarded", model().corrected(loose))
+    guarded = planned("network, within its data", model().corrected(network), network)
     plans = [perfect, plain, corrected, unguarded, guarded]
     for plan in plans:
         progress(f"{plan.name}: promises {plan.promised:.3f}, reaches {plan.reached:.3f} mol/L/h")
@@ -107,7 +116,7 @@ def hybrid_reactor(progress: Progress, *, quick: bool = False) -> Outcome:
         },
         figures={
             "discrepancy": learned.plot,
-            "plans": lambda: pictures.draw_plans(plans, REACTOR),
+            "plans": lambda: pictures.draw_plans(plans),
             "factor": lambda: pictures.draw_factor(learned, network, factor),
         },
         notes=notes(plans, errors),
@@ -122,12 +131,12 @@ def made(seed: int, range_: tuple[float, float]) -> Batch:
 
     rng = np.random.default_rng(seed)
     ramps = pd.Series(rng.uniform(*range_, 4).round(1), index=[0.0, 1200.0, 2400.0, 3600.0])
-    inputs = {REACTOR.T_j: Interpolated(ramps)}
-    truth = simulate(TRUTH, BATCH, inputs)
-    frame, times = truth.frame(), np.linspace(0.0, 3600.0, 13)
+    inputs = {T_J: Interpolated(ramps)}
+    true = simulate(truth(), BATCH, inputs)
+    frame, times = true.frame(), np.linspace(0.0, 3600.0, 13)
     data = {n: np.interp(times, frame.index, frame[n]) + sd * rng.normal(size=13) for n, sd in NOISE.items()}
     table = pd.DataFrame(data, index=times)
-    return Batch(Experiment(table, NOISE, BATCH, inputs, may_leave=tuple(NOISE)), truth)
+    return Batch(Experiment(table, NOISE, BATCH, inputs, may_leave=tuple(NOISE)), true)
 
 
 def experiments(batches: Sequence[Batch]) -> list[Experiment]:
@@ -146,9 +155,9 @@ def network_of(batches: Sequence[Batch], quick: bool, progress: Progress) -> Lea
         hidden_layer_sizes=(16, 16), activation="tanh", solver="lbfgs", alpha=0.01, max_iter=1000, random_state=0
     )
     return learn(
-        PLANT,
+        model(),
         experiments(batches),
-        [REACTOR.r_1],
+        [R_1],
         FEATURES,
         make_pipeline(StandardScaler(), network),
         FORM,
@@ -162,18 +171,18 @@ def planned(name: str, plant: Flowsheet, within: Correction | None = None) -> Pl
     plan = optimize(
         plant,
         OPEN,
-        free={REACTOR.T_j: PiecewiseConstant(8)},
+        free={T_J: PiecewiseConstant(8)},
         maximize=AtEnd(lambda v: (v.reactor.c_B - v.reactor.c_C) / (v.time + TURNAROUND)),
         subject_to=[] if within is None else within.within(),
         grid=Grid(32),
     )
-    return Plan(name, plan, replay(plan, TRUTH))
+    return Plan(name, plan, replay(plan, truth()))
 
 
 def worth(run: Solution) -> float:
     """B less C by time, mol/L/h."""
     end = float(run.frame().index[-1])
-    return 3600.0 * (run.at_end(REACTOR.c_B) - run.at_end(REACTOR.c_C)) / (end + TURNAROUND)
+    return 3600.0 * (run.at_end(C_B) - run.at_end(C_C)) / (end + TURNAROUND)
 
 
 def minutes(plan: Plan) -> float:
@@ -193,8 +202,8 @@ def covered(learned: Learned, batches: Sequence[Batch]) -> float:
     inside = []
     for (_, rows), batch in zip(learned.discrepancy.frame.groupby("batch", sort=False), batches, strict=True):
         true = batch.truth.frame()
-        c_B, T = (np.interp(rows["time"], true.index, true[name]) for name in (REACTOR.c_B, REACTOR.T))
-        inside.append(np.abs(rows["discrepancy"] - np.log(factor(c_B, T))) < BAND * rows["sd"])
+        c_B, hot = (np.interp(rows["time"], true.index, true[name]) for name in (C_B, T))
+        inside.append(np.abs(rows["discrepancy"] - np.log(factor(c_B, hot))) < BAND * rows["sd"])
     return float(np.concatenate(inside).mean())
 
 
@@ -204,7 +213,7 @@ def claims(
     """What the case stands for."""
     perfect, plain, corrected, unguarded, guarded = plans
     before, after = np.sqrt(np.mean(np.square(errors), axis=0))
-    moles = sum(corrected.plan.frame()[name] for name in (REACTOR.c_A, REACTOR.c_B, REACTOR.c_C))
+    moles = sum(corrected.plan.frame()[name] for name in (C_A, C_B, C_C))
     gap = (corrected.reached - plain.reached) / (perfect.reached - plain.reached)
     return (
         Claim("error on batches not seen, corrected by mechanistic", after / before, 1 / 3, kind="at most"),

@@ -23,13 +23,13 @@ LOOKS: tuple[dict[str, Any], ...] = (
 POINTS = 60
 
 
-def draw_plans(plans: Sequence[Any], reactor: Any) -> Figure:
+def draw_plans(plans: Sequence[Any]) -> Figure:
     """Jacket temperatures as planned; B and C as they come on the true plant."""
     figure, (warm, product, waste) = panels(3, heights=[1.0, 1.0, 0.8])
     for plan, look in zip(plans, LOOKS, strict=True):
-        trace(warm, plan.run[reactor.T_j], MINUTES, label=f"{plan.name}: {plan.reached:.3f}", **look)
-        trace(product, plan.run[reactor.c_B], MINUTES, **look)
-        trace(waste, plan.run[reactor.c_C], MINUTES, **look)
+        trace(warm, plan.run["reactor.T_j"], MINUTES, label=f"{plan.name}: {plan.reached:.3f}", **look)
+        trace(product, plan.run["reactor.c_B"], MINUTES, **look)
+        trace(waste, plan.run["reactor.c_C"], MINUTES, **look)
     warm.set(ylabel="jacket [K]", title="Plans on the true plant, with what they reach [mol/L/h]")
     warm.legend(fontsize=8, frameon=False)
     product.set(ylabel="B [mol/L]")

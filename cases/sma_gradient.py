@@ -81,7 +81,7 @@ def sma_gradient(progress: Progress, *, quick: bool = False, elements: int = 16,
     again on a finer column. Settings: `elements` of degree 4 along the column; `points` of the front of yield and
     productivity; `quick` takes fewer elements and no front.
     """
-    elements, tolerance = (8, 1e-4) if quick else (elements, 1e-5)
+    elements, tolerance = (8, 1e-4) if quick else (elements, 1e-6)
     setup = setup_of(elements)
     cuts = first_cuts(setup)
     progress(f"at first {told_cuts(cuts)}")
@@ -137,7 +137,7 @@ def setup_of(elements: int) -> Setup:
 
 
 def recipe_of(
-    setup: Setup, wash: Any, elute: Any, collect: Any, salt: Sequence[float] | None = None, tolerance: float = 1e-5
+    setup: Setup, wash: Any, elute: Any, collect: Any, salt: Sequence[float] | None = None, tolerance: float = 1e-6
 ) -> Recipe:
     """Load, wash, elute, and collect the pool; `salt` at the start of elution, at the first cut and at the second
     [mol/m^3], left open where it is decided."""

@@ -29,7 +29,7 @@ from titer.numerics.transcribe import Transcribed
 # series: 4 states .6 s against .2 s by collocation, 20 states .2 against 1.3 s, 50 states .3 against 6 s. Paths between
 # ends of intervals and many decisions are collocation's, so the line is drawn where it has no chance.
 LARGE = 100
-_FINE, _USUAL = 1e-10, 1e-5  # tolerances of small and of large models
+_FINE, _USUAL = 1e-10, 1e-6  # tolerances of small and of large models
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,9 @@ class Shooting:
     """Transcribe a phase by integration. `intervals`: how many at least (None: one per control piece).
 
     `tolerance`: relative, of the integrator, whose derivatives are exact for the steps it takes; None: 1e-10, of models
-    with 100 states and more 1e-5. Path constraints hold at interval ends.
+    with 100 states and more 1e-6. Measured on columns of ion exchangers, 48 and 260 states, against differences at
+    1e-10: at 1e-6 derivatives of objective and limits are within 8e-6 of the largest, at 1e-5 within 2e-5, for three
+    quarters of the time. Path constraints hold at interval ends; physical domains are looked at afterwards.
     """
 
     intervals: int | None = None

@@ -22,6 +22,7 @@ from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.recipe import Recipe
 
 Array = np.ndarray
+_ACCURACY = 1e-8  # of steps, relative to sizes: the planned run is made once
 _NOTHING = 1e-13  # of an effect, relative to sizes, that is rounding
 
 
@@ -46,7 +47,9 @@ def linear_network(
     parameters (noise, without causes) at 0; attributes. A stage at the end of a phase is before what the next one sets.
     Means are those of the planned run. Raises SpecificationError, and SolveError where the run cannot be made.
     """
-    return network_of(process_of(plant, recipe, inputs, stages, uncertain, attributes, noise, durations))
+    return network_of(
+        process_of(plant, recipe, inputs, stages, uncertain, attributes, noise, durations, accuracy=_ACCURACY)
+    )
 
 
 def network_of(process: Process) -> Network:

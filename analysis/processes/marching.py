@@ -1,7 +1,7 @@
 """How do many batches run from stage to stage at once? The steps of the model, mapped over batches.
 
 Inputs as planned are the same for all; what differs from batch to batch stands among the entries. Batches on which a
-step is not solved, or leaves the domain, are run alone, with shorter steps.
+step is not solved, or leaves the domain, are integrated alone.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from io import StringIO
 import casadi as ca
 import numpy as np
 
+from titer.analysis.processes.integrated import integrated
 from titer.estimation.estimators.model import Running, SampledModel
 from titer.estimation.estimators.steps import Reading, Steps, chained
 from titer.estimation.estimators.timeline import Stretch, parts, stretches
@@ -22,7 +23,7 @@ _AT_ONCE = 256  # batches in a call
 _CHAIN = 16  # steps in a call, at most
 _HALVINGS = 6  # of a step
 _FEW = 0.05  # share of batches that may leave the domain before all take shorter steps
-_OUTSIDE = 1e-3  # of the size of an entry: how far below its domain a batch may come
+_OUTSIDE = 1e-5  # of the size of an entry: how far below its domain a batch may come
 
 
 class March:
@@ -166,6 +167,8 @@ class March:
 
     def _alone(self, s: Array, t0: float, t1: float) -> Array:
         try:
-            return self.model.predict(s, {}, t0, t1)
+            moved = integrated(self.model, s, t0, t1)
         except SolveError:
             return np.full(len(s), np.nan)
+        gone = self._leaving(s[None], moved[None])[0]
+        return np.full(len(s), np.nan) if gone else moved

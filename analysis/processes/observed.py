@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from titer.analysis.networks import Graph, Network
+from titer.analysis.networks import Graph, Kind, Network
+from titer.analysis.networks.algebra import SINGULAR
 from titer.analysis.networks.graph import Address
+from titer.analysis.processes.process import planned_average
+from titer.estimation.estimators.timeline import timeline_of
 from titer.estimation.experiment import Experiment
+from titer.flowsheets.flowsheet import Flowsheet
+from titer.flowsheets.operation import operations
 from titer.numerics.errors import SpecificationError, unknown
 
 if TYPE_CHECKING:
@@ -60,7 +65,7 @@ def observed(network: Network, variables: Iterable[str]) -> Network:
 
 
 def noise_from(network: Network, batches: pd.DataFrame) -> Network:
-    """The network with the noise that finished batches show: `noise_from(net, experiment_batches(experiments, net))`.
+    """The network with the noise that finished batches show: `noise_from(net, experiment_batches(data, plant, net))`.
 
     The deviation of a node becomes the standard deviation of what its causes leave of it, over the batches that
     measure it and all of them; coefficients and means stay. Noise of measurements is counted in. Nodes with fewer than
@@ -86,10 +91,12 @@ def noise_from(network: Network, batches: pd.DataFrame) -> Network:
     return replace(network, deviations=deviations)
 
 
-def experiment_batches(experiments: Sequence[Experiment], network: Network) -> pd.DataFrame:
-    """Experiments as a row each, columns by (variable, stage): what was measured at the stages of a network.
+def experiment_batches(experiments: Sequence[Experiment], plant: Flowsheet, network: Network) -> pd.DataFrame:
+    """Experiments as a row each, columns by (variable, stage): what was measured at the stages of a network, and its
+    inputs as they were, averaged from their stage until the next.
 
-    Replicates are averaged. Raises SpecificationError where nothing was measured at any stage.
+    Replicates are averaged, units converted. Raises SpecificationError for experiments that do not fit the plant, and
+    where nothing was measured at any stage.
     """
     import pandas as pd
 
@@ -97,20 +104,38 @@ def experiment_batches(experiments: Sequence[Experiment], network: Network) -> p
     near = _NEAR * max(abs(stages[-1]), abs(stages[0]))
     rows = []
     for experiment in experiments:
-        row: dict[tuple[str, float], float] = {}
+        known = experiment.converted(plant)
+        row = _inputs(known, plant, network)
         for stage in stages:
-            at = experiment.frame[np.abs(experiment.frame.index.to_numpy(dtype=float) - stage) <= near]
-            means = at.mean()
-            row |= {(str(name), stage): float(v) for name, v in means.items() if np.isfinite(v)}
+            at = known.frame[np.abs(known.frame.index.to_numpy(dtype=float) - stage) <= near]
+            if len(at):
+                row |= {(str(name), stage): float(v) for name, v in at.mean().items() if np.isfinite(v)}
         rows.append(row)
     columns = sorted({c for row in rows for c in row}, key=lambda c: (c[1], c[0]))
-    if not columns:
+    own = {n.address for n in network.graph.nodes if n.kind is not Kind.INPUT}
+    if not own & set(columns):
         raise SpecificationError(
-            f"experiment_batches: nothing was measured at {', '.join(f'{s:g}' for s in stages)}: give the network the "
-            "times of the samples as its stages."
+            f"experiment_batches: nothing of the network was measured at {', '.join(f'{s:g}' for s in stages)}.\n"
+            "  Give the network the times of the samples as its stages."
         )
     index = pd.MultiIndex.from_tuples(columns, names=["variable", "stage"])
     return pd.DataFrame([[row.get(c, np.nan) for c in columns] for row in rows], columns=index)
+
+
+def _inputs(experiment: Experiment, plant: Flowsheet, network: Network) -> dict[Address, float]:
+    """Input nodes of a network as they were in an experiment."""
+    nodes = [n for n in network.graph.nodes if n.kind is Kind.INPUT]
+    if not nodes:
+        return {}
+    planned = operations(plant, experiment.recipe, experiment.inputs)
+    timeline = timeline_of(plant, planned, {}, ())
+    found: dict[Address, float] = {}
+    for node in nodes:
+        later = [n.stage for n in nodes if n.name == node.name and n.stage > node.stage]
+        average = planned_average(timeline, node.name, node.stage, min(later, default=float(timeline.ends[-1])))
+        if average is not None:
+            found[node.address] = average
+    return found
 
 
 def _size(network: Network, i: int) -> float:
@@ -143,5 +168,5 @@ def _regression(covariance: Array, spread: Array, i: int, causes: list[int]) -> 
     correlation = covariance[np.ix_(causes, causes)] / np.outer(size, size)
     with_i = covariance[causes, i] / size
     scaled = np.linalg.lstsq(correlation, with_i, rcond=1e-12)[0]
-    left = max(covariance[i, i] - float(scaled @ with_i), 0.0)
-    return scaled / size, float(np.sqrt(left))
+    left = covariance[i, i] - float(scaled @ with_i)
+    return scaled / size, float(np.sqrt(left)) if left > SINGULAR * covariance[i, i] else 0.0

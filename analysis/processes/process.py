@@ -11,6 +11,7 @@ import numpy as np
 from titer.analysis.networks import Kind, Node
 from titer.analysis.processes.attributes import Attribute, attributes_of
 from titer.analysis.processes.departing import departing, departure_of
+from titer.analysis.processes.integrated import check_planned
 from titer.analysis.processes.stages import stages_of
 from titer.analysis.processes.variations import Variations, Vary, deviations_by_name, variations_of
 from titer.estimation.estimators.building import assembled
@@ -108,6 +109,7 @@ def process_of(
     sizes = _sizes(plant, entries, varied)
     every = float(np.diff(times).max())
     model = assembled(plant, recipe, every, entries, measured, timeline, none, sizes, accuracy)
+    check_planned(model, times)
     found = attributes_of(planned, timeline, entries, attributes or {}, times)
     known = dict.fromkeys(entries.states) | {a.node.name: None for a in found}
     return Process(

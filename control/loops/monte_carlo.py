@@ -185,7 +185,7 @@ def _check(named: Mapping[str, Any], cases: Any, seed: Any, jobs: Any) -> None:
             raise SpecificationError(f"monte_carlo: {what} must be a whole number of at least {least}, got {value!r}.")
 
 
-def _check_names(truth: Any, cases: Sequence[Any], conditions: Mapping[str, Any]) -> None:
+def _check_names(truth: Any, cases: Any, conditions: Mapping[str, Any]) -> None:
     """What would make each loop a row that failed."""
     for name in conditions:
         if name not in _CONDITIONS:

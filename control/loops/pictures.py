@@ -64,7 +64,8 @@ def plot_plans(log: Log, name: str, every: int) -> Figure:
     figure, (ax,) = _panels(1, height=3.2)
     for k, plan in enumerate(known):
         ax.plot(plan.index, plan[name], color="0.6", linewidth=0.8, label=None if k else "predicted")
-        ax.plot(plan.index[0], plan[name].iloc[0], ".", color="0.4", markersize=4, label=None if k else "where it was planned")
+        begins = None if k else "where it was planned"
+        ax.plot(plan.index[0], plan[name].iloc[0], ".", color="0.4", markersize=4, label=begins)
     if name in log.run.names:
         series = log.run[name]
         ax.plot(series.index, series.to_numpy(), color="black", linewidth=1.8, label="truth")

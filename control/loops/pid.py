@@ -52,8 +52,8 @@ class PID:
     Frozen settings, pure functions, as the NMPC has them. Phases of free duration last as long as their guess, or as
     `durations` {phase: time} says. `inputs`: trajectories of the other controls. Previews of what a loop measures are
     its set points. A measurement that is missing leaves its control where it is. It starts bumpless, integrals where
-    they leave the controls as they stand: far from a set point it comes as slowly as the integral does, unless
-    `Loop(start=)` says where the control is to begin. Raises SpecificationError for a name that does not fit.
+    they leave the controls as they stand: a set point that is far away then is reached as slowly as the integral moves.
+    Raises SpecificationError for a name that does not fit.
     """
 
     plant: Flowsheet

@@ -75,7 +75,9 @@ class Study:
         return _drawn(self)
 
     def __str__(self) -> str:
-        return self.compare().to_string(float_format=lambda x: f"{x:.4g}")
+        reasons = self.table.loc[self.table["failed"] != "", "failed"].value_counts()
+        told = [f"{count} broke off: {reason}" for reason, count in reasons.head(3).items()]
+        return "\n".join([self.compare().to_string(float_format=lambda x: f"{x:.4g}"), *told])
 
 
 def study_of(rows: Sequence[Mapping[str, Any]]) -> Study:

@@ -19,6 +19,8 @@ from titer.numerics.dae import Array
 from titer.numerics.realtime import SqpEngine
 from titer.numerics.solvers import Ipopt
 
+_NEAR = 64  # of an interval: a start need not be nearer than such a part, and there are few ways to carry it
+
 
 @dataclass(frozen=True, eq=False)
 class Entry:
@@ -69,7 +71,8 @@ class Bank:
     ) -> tuple[Array, tuple[Array, Array] | None]:
         """Decisions and multipliers of one horizon's plan as a start for another that begins `gone` later."""
         one, other = self[source], self[target]
-        key = (source, target, round(gone, 9))
+        gone = round(gone / self.wanted.table.every * _NEAR) * self.wanted.table.every / _NEAR
+        key = (source, target, gone)
         if key not in self.carriers:
             self.carriers[key] = carrier(one.columns, other.columns, gone), carrier(one.rows, other.rows, gone)
         columns, rows = self.carriers[key]

@@ -51,10 +51,10 @@ class NMPC:
     with free durations decided anew. `free`: PiecewiseConstant(every=...) a multiple of `every` blocks moves.
     `inputs`: trajectories of all other controls, taken as means over intervals; `previews` at a step change them, and
     set points. `grid`: elements in a phase, or in the window; `moves` {input: price of the square of a move}, `rates`
-    {input: largest change per unit of time}, and per sample what that comes to in `every`. `scenarios`: as for `optimize`, or `Tree(...)`; `robust_horizon`: samples
-    after which each scenario has moves of its own (None: never). `estimator`: one of titer.estimation; None: samples
-    hold all states. `method`: Converged(), RealTimeIteration() or AdvancedStep(). `delay`: from a sample to when its
-    action is in force; the plan begins where the plant will be then.
+    {input: largest change per unit of time}, at a sample at most what that comes to in `every`. `scenarios`: as for
+    `optimize`, or `Tree(...)`; `robust_horizon`: samples after which each scenario has moves of its own (None: never).
+    `estimator`: one of titer.estimation; None: samples hold all states. `method`: Converged(), RealTimeIteration() or
+    AdvancedStep(). `delay`: from a sample to when its action is in force; the plan begins where the plant will be then.
 
     Safety: a solve counts only if its numbers do. Else the plan before goes on for at most `patience` samples, then
     `fallback`, {input: value} or a function (time, states) -> {input: value}, is approached, by default the last inputs
@@ -104,6 +104,7 @@ class NMPC:
         wanted, handles, soft = wanted_of(settings)
         for key, value in (("wanted", wanted), ("handles", handles), ("soft", soft), ("every", wanted.table.every)):
             object.__setattr__(self, key, value)
+        _check_estimated(wanted, self.estimator)
         safe_of(self.plant, handles, self.fallback)
         check_signals(self.signals, self.measured)
 
@@ -298,6 +299,19 @@ def _disturbed(plant: Flowsheet, estimator: Estimator | None) -> tuple[str, ...]
         return ()
     entries = by_element(estimator.disturbances, "disturbances").items()
     return tuple(str(n) for n, value in entries if not isinstance(value, Bias) and kind_of(plant, n) == State.kind)
+
+
+def _check_estimated(wanted: Wanted, estimator: Estimator | None) -> None:
+    """What scenarios give a value of its own is not estimated: plans would not use it. Raises SpecificationError."""
+    if estimator is None or len(wanted.branches.plants) == 1:
+        return
+    varied = {name for branch in wanted.branches.realized for values in branch for name in values}
+    both = sorted(varied & {str(name) for name in by_element(estimator.disturbances, "disturbances")})
+    if both:
+        raise SpecificationError(
+            f"NMPC: {', '.join(both)}: scenarios give values to what the estimator estimates, and plans would not use "
+            f"the estimate.\n  Let scenarios vary what is not estimated, such as another parameter of the same rate."
+        )
 
 
 def _check(controller: NMPC) -> None:

@@ -63,8 +63,8 @@ def standing_of(deciding: Deciding, now: Met, memory: ControlMemory, given: dict
     """Where the plan begins: behind the delay, which may lie in the next phase; inside the domains of states."""
     table, k, entered = deciding.wanted.table, memory.phase, memory.entered
     begin = memory.time + table.delay
-    closed = (not table.is_open(k) and table.steps is None) or (table.steps is not None and k + 1 < len(table.names))
-    if closed and begin - entered > table.durations[k].guess - SAME * table.every and k + 1 < len(table.names):
+    closed = not table.is_open(k) and k + 1 < len(table.names)
+    if closed and begin - entered > table.durations[k].guess - SAME * table.every:
         k, entered = k + 1, entered + table.durations[k].guess
     lower, upper = deciding.wanted.domain
     x = np.minimum(np.maximum(now.x, lower), upper)

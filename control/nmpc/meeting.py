@@ -185,7 +185,10 @@ def _behind_delay(wanted: Wanted, sensing: Sensing, known: Met, names: tuple[str
     delay, memory = wanted.table.delay, known.memory
     if not delay:
         return replace(known, totals=memory.totals)
-    durations, then = durations_so_far(wanted, memory), memory.time + delay
+    durations, then, k = durations_so_far(wanted, memory), memory.time + delay, memory.phase
+    end = np.inf if wanted.table.is_open(k) else memory.entered + wanted.table.durations[k].guess
+    sets = k + 1 < len(wanted.planned) and abs(then - end) <= SAME * wanted.table.every
+    then = end if sets else then
     held = held_between(wanted, memory, names, memory.given, memory.time, then)
     gains = used(wanted, sensing, memory, known.x, memory.time, held, durations)
     known = replace(known, totals=_gained(memory, gains))
@@ -193,6 +196,8 @@ def _behind_delay(wanted: Wanted, sensing: Sensing, known: Met, names: tuple[str
     if moved is None:
         why = "where the plant will be after the delay is not known: the plan begins where it is"
         return replace(known, reasons=(*known.reasons, why))
+    if sets:  # the plan begins with the next phase
+        moved = _set(wanted, replace(memory, phase=k + 1, entered=end), moved, names)
     return replace(known, x=moved)
 
 

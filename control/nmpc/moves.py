@@ -43,8 +43,8 @@ class Handle:
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
-    """The moves of each run: {input: (columns (moves,), time in which it may move from the one before (moves - 1,))}, and
-    the weight of each run, and what the labels of its costs say."""
+    """The moves of each run: {input: (columns (moves,), time in which each but the first may move from the one before)}
+    and the weight of each run, and what the labels of its costs say."""
 
     runs: tuple[Mapping[str, tuple[Array, Array]], ...]
     weights: Sequence[float]

@@ -64,7 +64,9 @@ class Sensing:
         start: float,
         estimated: Mapping[str, float],
     ) -> Array | None:
-        """Where the plant will be at the end of what is `held` from `start` on; None where the model cannot say."""
+        """Where the plant will be at the end of what is `held` from `start` on; None where the model cannot say.
+
+        `x` at the beginning of a phase has what the phase sets."""
         if self.model is None:
             return None
         model = self.model.with_durations(durations) if durations else self.model
@@ -73,6 +75,9 @@ class Sensing:
         s[:n] = x[self.places]
         for i, name in enumerate(model.names[n:], n):
             s[i] = estimated.get(name, s[i])
+        near = model.timeline.resolution
+        if (np.abs(model.timeline.ends[1:] - start) <= near).any():
+            start += 2.0 * near  # else the model would set it again
         try:
             for until, applied in held:
                 if until > start:

@@ -45,12 +45,13 @@ def used(
         inside = [t for t in _beginnings(wanted, memory) if start < t < until]
         for a, b in pairwise([start, *inside, until]):
             k = _phase(wanted, memory, 0.5 * (a + b))
-            for t, share in zip(0.5 * (a + b) + 0.5 * (b - a) * _NODES, _SHARES, strict=True):
+            nodes = 0.5 * (a + b) + 0.5 * (b - a) * _NODES
+            for t, share in zip(nodes.tolist(), _SHARES.tolist(), strict=True):
                 if follows:
-                    moved = sensing.ahead(x, durations, [(float(t), values)], since, memory.estimated)
-                    x, since = x if moved is None else moved, float(t)
+                    moved = sensing.ahead(x, durations, [(t, values)], since, memory.estimated)
+                    x, since = x if moved is None else moved, t
                 for meter in wanted.meters[k]:
-                    gain = 0.5 * (b - a) * share * _rate(wanted, memory, k, meter, float(t), x, values)
+                    gain = 0.5 * (b - a) * share * _rate(wanted, memory, k, meter, t, x, values)
                     gains[meter.name] = gains.get(meter.name, 0.0) + gain
         start = until
     return gains

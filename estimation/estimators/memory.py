@@ -12,6 +12,7 @@ import numpy as np
 from titer.estimation.estimators.belief import Belief, Gaussian
 from titer.estimation.estimators.rejection import chi_square
 from titer.numerics.dae import Array
+from titer.numerics.errors import SpecificationError
 
 _ARRAYS = ("values", "factors", "noise", "smoothed", "departure", "streak", "used", "residual", "expected")
 _BELIEFS = ("predicted", "filtered", "arrival")
@@ -173,7 +174,13 @@ class Memory:
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, Array]) -> Memory:
-        """A memory from its arrays, as they were written."""
+        """A memory from its arrays, as they were written. Raises SpecificationError where they are something else."""
+        missing = [key for key in ("facts", "time", *_ARRAYS) if key not in arrays]
+        if missing:
+            raise SpecificationError(
+                f"Memory: these arrays are of no estimator: {', '.join(missing)} is missing.\n"
+                "  Give what memory.to_arrays() returned, or numpy.load of the file it was written to."
+            )
         facts = json.loads(str(arrays["facts"]))
         records = tuple(_record(arrays, facts, k) for k in range(len(arrays["time"])))
         counts = (facts["counts"][0], facts["counts"][1])

@@ -15,6 +15,7 @@ import numpy as np
 
 from titer.estimation.estimators.model import SampledModel
 from titer.numerics.dae import Array
+from titer.numerics.errors import SpecificationError
 
 _SEEN = 1e-3  # deviations of the noise: a direction that moves measurements by less is not seen
 _PART = 0.1  # of the largest component of a direction: what takes part in it
@@ -64,8 +65,13 @@ class Observability:
 def observability(model: SampledModel) -> Observability:
     """What is seen of all entries that are uncertain in a model, over the recipe as planned.
 
-    Raises SolveError where the recipe cannot be run as planned.
+    Raises SpecificationError for what is no model, SolveError where the recipe cannot be run as planned.
     """
+    if not isinstance(model, SampledModel):
+        raise SpecificationError(
+            f"observability: expected a model, got {type(model).__name__}.\n"
+            "  Make one: estimator.model(plant, recipe, every=..., manipulated=[...], inputs={...})."
+        )
     return observable(model, model.planned_times, np.ones(len(model.names), dtype=bool))
 
 

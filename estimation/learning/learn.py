@@ -50,8 +50,9 @@ def learn(
     error of simulated outputs on batches left out is taken; by default a Gaussian process on at most 60 points, where
     data are few a ridge polynomial of second order. `form`: `Multiplicative()` (the default, for rates of one sign) or
     `Additive(lower, upper)`, for all or {rate: form}. `splitter`: scikit-learn's, which splits batches, never points of
-    one (default: leave one batch out). `refine`: all coefficients are estimated again from all data in one fit, and
-    taken if batches left out are predicted no worse. The domain follows the batches (`near_batches`).
+    one (default: leave one batch out). `refine`: all weights are estimated again from all data in one fit, and taken
+    if batches left out are predicted no worse; each fold costs a fit, seconds for ten weights, a minute for sixty. The
+    domain follows the batches (`near_batches`).
 
     Raises SpecificationError for names, data, splitters and regressors that do not fit, SolveError for a fit that
     fails. Method: Psichogios & Ungar, AIChE J. 38 (1992) 1499, with discrepancies inferred first, as Kennedy &
@@ -139,7 +140,7 @@ def _about(
         "validated by": repr(splitter) if splitter is not None else "leaving one batch out",
         "held-out error, corrected by mechanistic": errors["ratio"],
         "held-out error of outputs [deviations]": errors["outputs"],
-        "held-out error of rates": errors["rates"],
+        "held-out error of rates, by their discrepancy": errors["rates ratio"],
     }
     for on, prior in found.priors.items():
         what = "log of a factor" if isinstance(found.forms[on], Multiplicative) else "summand"

@@ -49,23 +49,34 @@ class Validation:
         )
 
     def summary(self) -> pd.DataFrame:
-        """A row for each model, the best first: errors of outputs [deviations] and of rates, with those before."""
+        """A row for each model, the best first: errors of outputs [deviations], with it and without, and their ratio;
+        those of rates as a share of the discrepancy, and in its standard deviations."""
         import pandas as pd
 
         rows = {}
         for model, group in self.outputs.groupby("model", sort=False):
             corrected, plain = (overall(group, key) for key in ("corrected", "mechanistic"))
-            own = self.rates[self.rates["model"] == model]
-            missed = own["predicted"] - own["discrepancy"]
+            by_rate = self.by_rate(str(model))
             rows[model] = {
                 "outputs": corrected,
                 "mechanistic": plain,
                 "ratio": corrected / plain,
-                "rates": float(np.sqrt((missed**2).mean())),
-                "rates before": float(np.sqrt((own["discrepancy"] ** 2).mean())),
-                "rates in sd": float(np.sqrt(((missed / own["sd"]) ** 2).mean())),
+                "rates ratio": float(np.sqrt((by_rate["ratio"] ** 2).mean())),
+                "rates in sd": float(np.sqrt((by_rate["in sd"] ** 2).mean())),
             }
         return pd.DataFrame.from_dict(rows, orient="index").sort_values("outputs")
+
+    def by_rate(self, model: str) -> pd.DataFrame:
+        """A row for each rate: error of its predicted discrepancy, size of the inferred one, ratio, error in sd."""
+        import pandas as pd
+
+        rows = {}
+        for on, own in self.rates[self.rates["model"] == model].groupby("rate", sort=False):
+            missed, size = own["predicted"] - own["discrepancy"], float(np.sqrt((own["discrepancy"] ** 2).mean()))
+            error = float(np.sqrt((missed**2).mean()))
+            in_sd = float(np.sqrt(((missed / own["sd"]) ** 2).mean()))
+            rows[on] = {"error": error, "discrepancy": size, "ratio": error / size, "in sd": in_sd}
+        return pd.DataFrame.from_dict(rows, orient="index")
 
     def by_batch(self, model: str) -> pd.DataFrame:
         """A row for each batch left out: errors of outputs [deviations] without and with correction, their ratio."""

@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import Any
 
 from titer.flowsheets.profiles import PiecewiseLinear
-from titer.flowsheets.recipe import Phase
+from titer.flowsheets.recipe import Free, Phase
 from titer.flowsheets.symbols.symbol import quantity
 from titer.numerics.errors import SpecificationError, unknown
 
@@ -78,6 +78,11 @@ def gradient(
         )
     if (volumes is None) == (duration is None):
         raise SpecificationError(f"{what}: say how long, by volumes= (column volumes) or by duration=, one of them.")
+    if isinstance(volumes, Free):
+        raise SpecificationError(
+            f"{what}: volumes is a number of column volumes, got {volumes!r}.\n"
+            f"  A length that is decided is a duration=Free(guess, lower, upper), in the flowsheet's time."
+        )
     if volumes is not None:
         duration = quantity(column.bed.seconds(volumes, flow), "s")
     inputs: dict[str, Any] = {column.feed.flow: flow}

@@ -12,6 +12,7 @@ import numpy as np
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.problems.assembly import Assembled, Placement
 from titer.flowsheets.problems.climbing import RELAXATION
+from titer.flowsheets.problems.crossing import crossings
 from titer.flowsheets.problems.felt import felt_domains
 from titer.flowsheets.problems.measured import cost_of, integral, values_along
 from titer.flowsheets.problems.problem import PhaseTerms, Placed, Problem
@@ -64,7 +65,9 @@ def certify(started: Started, r: int = 0, accuracy: float = 1e-5) -> Certificate
     except StoppedRunError as stop:
         stopped = f"the replay failed: {stop.message.splitlines()[0]}"
     residuals = (outcome.stationarity, outcome.violation, outcome.complementarity)
-    message = stopped or _complaint(started, deviation, violations, residuals, early)
+    left = crossings(started, r)
+    crossed = left[0].told(plant.time) if left else ""
+    message = stopped or _complaint(started, deviation, violations, residuals, early or crossed)
     return Certificate(
         deviation=deviation,
         violation={name: v.amount for name, v in violations.items()},
@@ -72,7 +75,7 @@ def certify(started: Started, r: int = 0, accuracy: float = 1e-5) -> Certificate
         stationarity=residuals[0],
         feasibility=residuals[1],
         complementarity=residuals[2],
-        relaxed=(started.reached.relaxation, started.reached.left),
+        relaxed=(started.reached.relaxation, max(started.reached.left, left[0].beyond if left else 0.0)),
         ok=not message,
         seconds=time.perf_counter() - began,
         message=message,

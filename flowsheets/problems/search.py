@@ -22,6 +22,8 @@ from titer.numerics.solvers import Engine, Status
 
 SMALL = 1e-7  # scaled objective that is called zero
 AGREE = 1e-5  # relative difference of two objectives that are called the same
+_FEASIBLE = 1e-6  # scaled violation up to which an unsolved start is a point to compare with
+_UNSOLVED = (Status.FAILED, Status.ITERATIONS, Status.TIME)
 _PARALLEL = 1.0  # seconds of one start from which processes pay: starting them costs two
 
 
@@ -88,6 +90,14 @@ def _choice(
         ladder.climbed("starts", f"none of {others + 1} was solved")
         return Choice(tried[0], None, objectives)
     best = min(solved, key=lambda r: r.outcome.objective)
+    ahead = _ahead(tried, best, scaling)
+    if ahead is not None:
+        reached, flat = (f"{problem.sign * r.outcome.objective:.8g}" for r in (ahead, best))
+        said = (
+            f"DISAGREE: a start that ended unsolved ({ahead.outcome.status.value}) reached {reached} within all limits"
+        )
+        ladder.climbed("starts", f"{said}, which is better than the {flat} that meets the optimality conditions")
+        return Choice(ahead, False, objectives)
     same = [r for r in solved if _same(r, best, scaling)]
     best = same[0]  # of equals the earliest
     failed = others + 1 - len(solved)
@@ -105,6 +115,15 @@ def _choice(
         f"the best is taken. {_where(assembled, best, worse)}{missing}",
     )
     return Choice(best, False, objectives)
+
+
+def _ahead(tried: Sequence[Reached], best: Reached, scaling: Scaling) -> Reached | None:
+    """The best start that ended unsolved but feasible, and is better than what was solved: where an objective is flat
+    the optimality conditions hold as well."""
+    unsolved = [r for r in tried if r.outcome.status in _UNSOLVED and r.outcome.violation <= _FEASIBLE]
+    ahead = min(unsolved, key=lambda r: r.outcome.objective, default=best)
+    better = ahead.outcome.objective < best.outcome.objective and not _same(ahead, best, scaling)
+    return ahead if better else None
 
 
 def _same(a: Reached, b: Reached, scaling: Scaling) -> bool:

@@ -10,12 +10,14 @@ import numpy as np
 
 from titer.flowsheets.problems.certificate import VIOLATION, certify_all, merged
 from titer.flowsheets.problems.climbing import climb
+from titer.flowsheets.problems.crossing import crossings, held_inside
 from titer.flowsheets.problems.felt import felt_domains
 from titer.flowsheets.problems.ladder import Ladder
 from titer.flowsheets.problems.problem import Problem
 from titer.flowsheets.problems.refining import refined_grid, split_grid, switching_inputs
 from titer.flowsheets.problems.results import read
 from titer.flowsheets.problems.start import Started, start
+from titer.numerics.dae import Variable
 from titer.numerics.errors import SolveError, SpecificationError
 from titer.numerics.explaining.keeping import Keeper
 from titer.numerics.explaining.record import record_of
@@ -25,6 +27,7 @@ from titer.numerics.solvers import Fatrop, Ipopt, Status
 ACCURACY = 1e-5  # replay deviation to which a mesh that was left open is refined
 _REFINEMENTS = 6
 _MOST_ELEMENTS = 1000
+_TRIES_INSIDE = 3  # solves with more and more domains as limits
 _SAME = 1e-5  # of the objective: what two meshes differ by that say the same
 _LOST = 1e-3  # relative loss of an objective from mesh to mesh that is worth a word
 
@@ -101,6 +104,8 @@ def _solved(
 ) -> Solved:
     """Start, certify, refine."""
     started = start(problem, solver, start_from, starts, seed=seed, keeper=keeper)
+    started = _inside(started, solver, start_from, starts, seed, keeper)
+    problem = started.assembled.problem
     current = _Pass(problem, started, _certificates(started, accuracy))
     searched = {key: started.solutions[0].stats[key] for key in ("starts", "starts_agree")}
     late = started.ladder.elapsed > getattr(solver, "seconds", np.inf)
@@ -113,6 +118,29 @@ def _solved(
         if refine is not None and len(problem.runs) == 1:
             current = _switched(current, solver, accuracy, keeper)
     return Solved(current.started, _with_certificates(current.started, current.certificates, searched))
+
+
+def _inside(
+    started: Started,
+    solver: Ipopt | Fatrop,
+    start_from: Solution | Sequence[Solution] | None,
+    starts: int | None,
+    seed: int,
+    keeper: Keeper,
+) -> Started:
+    """The same with limits where whole quantities of shot phases left their domains, and again where others do then."""
+    held: dict[str, Variable] = {}
+    for _ in range(_TRIES_INSIDE):
+        left = [c for r in range(len(started.solutions)) for c in crossings(started, r) if not c.profile]
+        new = {c.state.name: c.state for c in left if c.state.name not in held}
+        late = started.ladder.elapsed > getattr(solver, "seconds", np.inf)
+        if not new or late or started.outcome.status is Status.INTERRUPTED:
+            break
+        held |= new
+        started.ladder.climbed("physical domains", f"{', '.join(new)} left, so held as a limit")
+        inside = held_inside(started.assembled.problem, tuple(new.values()))
+        started = start(inside, solver, start_from, starts, started.ladder, seed, keeper)
+    return started
 
 
 def _may_be_too_coarse(started: Started) -> bool:

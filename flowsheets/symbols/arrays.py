@@ -46,6 +46,15 @@ class SymbolArray(np.ndarray):
                 )
         return measures[0] if measures else DIMENSIONLESS
 
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, str) or (isinstance(index, tuple) and any(isinstance(i, str) for i in index)):
+            raise DeclarationError(
+                f"[{index!r}]: elements of an array are counted from 0 here, not named.\n"
+                f"  In terms write v[NAME] with the element's name, such as v[column.outlet.c[{index!r}]] or "
+                f'v["column.outlet.c[{index}]"]; in equations its place, such as components.index({index!r}).'
+            )
+        return super().__getitem__(index)
+
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         return _ufunc(ufunc, method, inputs, options)
 

@@ -55,10 +55,14 @@ def test_the_readmes_scripts_run_and_print_what_it_says(
     names: dict[str, Any] = {"__name__": "readme"}
     for script in SCRIPTS:
         exec(script, names)
-    first, best, certificate, *_ = capsys.readouterr().out.splitlines()
+    said = capsys.readouterr().out.splitlines()
+    first, best, certificate, *_ = said
     assert f"{first}\n{best}\n{certificate}\n" in README
+    loops = [line for line in said if line.startswith(("planned feed:", "closed loop:", "yield believed"))]
+    assert "\n".join(loops) in README
+    assert len(loops) == 3
     assert certificate == "certificate: holds"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["fed_batch.npz", "fed_batch.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["closed_loop.png", "fed_batch.npz", "fed_batch.png"]
 
 
 def test_a_culture_from_parts_takes_at_most_25_lines() -> None:

@@ -141,3 +141,10 @@ def test_a_fan_shows_what_was_planned_over_what_came(tmp_path):
     read = Log.load(log.save(tmp_path / "fan"))
     pd.testing.assert_frame_equal(read.frame(), log.frame())
     pd.testing.assert_frame_equal(read.plan(3), log.plan(3))
+
+
+def test_what_a_log_does_not_hold_is_named(log):
+    with pytest.raises(SpecificationError, match=r"^plan: the log has steps 0 to \d+, got 999"):
+        log.plan(999)
+    with pytest.raises(SpecificationError, match=r"^plot: limits: reactor.T needs \(lower or None, upper or None\)"):
+        log.plot(limits={reactor.T: 340.0})

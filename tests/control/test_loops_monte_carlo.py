@@ -141,6 +141,17 @@ def test_bad_arguments_are_named():
         monte_carlo(plant, pi, [])
     with pytest.raises(SpecificationError, match=r"^monte_carlo: jobs must be a whole number"):
         monte_carlo(plant, pi, CASES, jobs=0)
+    with pytest.raises(SpecificationError, match=r"^monte_carlo: condition 'noize' is unknown. Did you mean 'noise'"):
+        monte_carlo(plant, pi, CASES, noize={})
+    with pytest.raises(SpecificationError, match=r"^monte_carlo: cases: name 'lag.k' is unknown"):
+        monte_carlo(plant, pi, [{"lag.k": 1.0}])
+
+
+def test_a_study_names_what_it_was_not_asked_and_says_why_loops_broke_off():
+    study = monte_carlo(plant, fixed, CASES[:2], noise={"lag.z": 1.0})
+    assert "2 broke off: noise: measurement 'lag.z' is unknown" in str(study)
+    with pytest.raises(SpecificationError, match=r"^missed: limit 'ceilling' is unknown"):
+        study.missed("ceilling")
 
 
 def test_what_cannot_be_sent_to_processes_is_run_here_or_refused_by_name():

@@ -234,3 +234,8 @@ def test_a_measurement_that_is_unknown_is_named():
     tank = FirstOrder("tank")
     with pytest.raises(SpecificationError, match=r"^PID: measurement 'tank\.z' is unknown"):
         PID(Flowsheet(tank), lasting(10.0), [Loop("tank.z", tank.u, 1.0, gain=1.0)], 1.0)
+
+
+def test_a_dict_is_no_sample():
+    with pytest.raises(SpecificationError, match=r"^expected Sample\(time, \{name: value\}\), got dict"):
+        pid(Loop(lag.y, lag.u, 1.0, gain=1.0)).start({lag.y: 0.0})

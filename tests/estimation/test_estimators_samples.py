@@ -342,3 +342,10 @@ def test_an_estimator_with_other_measurements_is_refused(model):
     other = ExtendedKalman(noise={reactor.T: 0.2})
     with pytest.raises(SpecificationError, match=r"made for other measurements: reactor\.T, reactor\.c_B"):
         other.begin(model, Sample(0.0))
+
+
+def test_what_is_no_model_and_no_memory_is_named():
+    with pytest.raises(SpecificationError, match=r"^observability: expected a model, got MovingHorizon"):
+        observability(MovingHorizon(noise={reactor.T: 0.2}))
+    with pytest.raises(SpecificationError, match=r"^Memory: these arrays are of no estimator: facts, time, values"):
+        Memory.from_arrays({"a": np.zeros(2)})

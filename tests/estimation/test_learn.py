@@ -94,7 +94,8 @@ def test_the_candidate_that_predicts_batches_best_is_taken(learned: Learned) -> 
     assert summary["outputs"].is_monotonic_increasing
     assert set(summary.index) == {"PolynomialFeatures + Ridge, 1", "PolynomialFeatures + Ridge, 2"}
     assert list(learned.table().index) == [f"experiment {k}" for k in range(1, 7)]
-    assert summary.loc[learned.model, "rates"] < 0.5 * summary.loc[learned.model, "rates before"]
+    assert learned.validation.by_rate(learned.model).loc[reactor.r_1, "ratio"] < 0.5
+    assert summary.loc[learned.model, "rates in sd"] < 2.0
 
 
 def test_what_was_learned_is_saved_with_its_card(learned: Learned, tmp_path: Any) -> None:

@@ -123,3 +123,18 @@ def test_few_evaluations_are_enough():
 
     descend(task(rosenbrock, slopes, [-3.0, -3.0], [3.0, 3.0], enough=1e-6), np.array([-1.2, 1.0]))
     assert len(gradients) < 60
+
+
+def test_a_linear_tie_is_kept_to_rounding():
+    """The best point without the tie x0 + x1 = 1 misses it by 8e-7: a quadratic program must not take that for kept."""
+    best = np.array([0.5, 0.5 - 8e-7])
+
+    def values(x):
+        return float((x - best) @ (x - best)), np.array([x.sum()])
+
+    def slopes(x):
+        return 2.0 * (x - best), np.ones((1, 2))
+
+    found = descend(task(values, slopes, [-5.0, -5.0], [5.0, 5.0], ([1.0], [1.0])), np.array([3.0, 2.0]))
+    assert found.end is End.FOUND
+    assert abs(found.x.sum() - 1.0) < 1e-9

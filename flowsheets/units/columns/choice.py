@@ -14,6 +14,7 @@ from titer.numerics.spatial import FiniteVolumes, Method, SpectralElements
 
 _USUAL = 140.0  # the Peclet number at which 20 elements of degree 4 hold 3e-4 of a peak; 8 where a film smooths it
 _SHARPEST = 4.5  # the Peclet number over intervals up to which self-sharpening fronts oscillate by less than 1 %
+_SMOOTHED = 9.0  # the same where beads smooth them: at 10 and a film of 5e-5 m/s around beads of 20 um by 7e-4
 _DEGREE, _MOST_ELEMENTS = 4, 180
 _MOST_CELLS = 512
 
@@ -23,10 +24,12 @@ def chosen(who: str, number: float, smoothed: bool) -> Method:
 
     `smoothed`: by mass transfer into beads, so that fewer suffice. Warns where finite volumes blur the fronts.
     """
-    known = min(max(number, _USUAL), 1e6)
-    smooth, sharp = (8.0 if smoothed else 20.0) * (known / _USUAL) ** 0.65, known / (_SHARPEST * _DEGREE)
+    known, sharpest = min(max(number, _USUAL), 1e6), _SMOOTHED if smoothed else _SHARPEST
+    smooth, sharp = (8.0 if smoothed else 20.0) * (known / _USUAL) ** 0.65, known / (sharpest * _DEGREE)
     elements = math.ceil(max(smooth, sharp))
-    method: Method = SpectralElements(elements, _DEGREE) if elements <= _MOST_ELEMENTS else FiniteVolumes(_MOST_CELLS)
+    if elements <= _MOST_ELEMENTS:
+        return SpectralElements(elements, _DEGREE)
+    method = FiniteVolumes(_MOST_CELLS)
     check(who, number, method)
     return method
 
