@@ -50,7 +50,8 @@ def check_planned(model: SampledModel, stages: tuple[float, ...]) -> None:
             i = int(off.argmax())
             raise SolveError(
                 f"the model's steps miss the planned run: {model.names[i]} at t = {t1:g} {model.plant.time} is "
-                f"{stepped[i]:.5g}, integrated {other[i]:.5g}.\n  Give more stages where it changes fast."
+                f"{stepped[i]:.5g}, integrated {other[i]:.5g}.\n  A state that runs out is held to its domain by its "
+                "size: declare it with a nominal as small as its half-saturation; or give more stages."
             )
 
 

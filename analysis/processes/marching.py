@@ -20,6 +20,7 @@ from titer.numerics.errors import SolveError
 
 Array = np.ndarray
 _AT_ONCE = 256  # batches in a call
+_LEAST = 4  # and, where there are fewer, this many or a power of two times as many
 _CHAIN = 16  # steps in a call, at most
 _HALVINGS = 6  # of a step
 _FEW = 0.05  # share of batches that may leave the domain before all take shorter steps
@@ -32,7 +33,7 @@ class March:
     def __init__(self, model: SampledModel):
         self.model = model
         self._steps: dict[tuple[int, int], Steps] = {}
-        self._maps: dict[ca.Function, ca.Function] = {}
+        self._maps: dict[tuple[ca.Function, int], ca.Function] = {}
         self._too_long: set[tuple[float, float, int]] = set()
 
     def through(self, s: Array, t0: float, t1: float, nominal: Array) -> Array:
@@ -42,9 +43,9 @@ class March:
         """
         found = np.full_like(s, np.nan)
         runnable = np.flatnonzero(np.isfinite(s).all(axis=1))
-        for first in range(0, len(runnable), _AT_ONCE):
-            rows = runnable[first : first + _AT_ONCE]
-            block = np.repeat(nominal[None], _AT_ONCE, axis=0)
+        for first in range(0, len(runnable), _AT_ONCE - 1):
+            rows = runnable[first : first + _AT_ONCE - 1]  # the last is the planned run
+            block = np.repeat(nominal[None], _room(len(rows) + 1), axis=0)
             block[: len(rows)] = s[rows]
             try:
                 with redirect_stderr(StringIO()):  # steps that fail are taken again
@@ -105,7 +106,7 @@ class March:
             self._steps[key] = chained(phase.steps, count)
         h, change = part.length / count, (part.right - part.left) / count
         data = np.concatenate([[part.start, h], part.left, change, phase.p])
-        moved, algebraics = self._map(self._steps[key].followed[count], 2)(s.T, z, data)
+        moved, algebraics = self._map(self._steps[key].followed[count], len(s), [2])(s.T, z, data)
         return moved.full().T, algebraics.full()
 
     def read(self, reading: Reading, k: int, s: Array, t: float) -> Array:
@@ -115,7 +116,7 @@ class March:
         runnable = np.flatnonzero(np.isfinite(s).all(axis=1))
         for first in range(0, len(runnable), _AT_ONCE):
             rows = runnable[first : first + _AT_ONCE]
-            block = s[np.resize(rows, _AT_ONCE)]
+            block = s[np.resize(rows, _room(len(rows)))]
             found[rows] = self._read(reading, k, block, t)[: len(rows)]
         return found
 
@@ -139,7 +140,7 @@ class March:
         if phase.steps.dae.algebraics:
             z = np.array([list(self.model.algebraics(row, {}, t).values()) for row in s]).T
         shared = [np.repeat(np.atleast_1d(each)[:, None], len(s), axis=1) for each in (t, u, phase.p)]
-        values = self._map(reading.function, None)(s.T, z, *shared).full()
+        values = self._map(reading.function, len(s), [])(s.T, z, *shared).full()
         found: Array = values[:, :: 1 + s.shape[1]].T  # derivatives stand beside the values
         return found
 
@@ -154,11 +155,12 @@ class March:
             raise RuntimeError(str(error)) from None
         return np.repeat(z[:, None], len(s), axis=1)
 
-    def _map(self, function: ca.Function, shared: int | None) -> ca.Function:
-        if function not in self._maps:
-            alike = [] if shared is None else [shared]
-            self._maps[function] = function.map("batches", "serial", _AT_ONCE, alike, [])
-        return self._maps[function]
+    def _map(self, function: ca.Function, count: int, shared: list[int]) -> ca.Function:
+        """A function over batches; `shared`: arguments that are the same for all."""
+        key = (function, count)
+        if key not in self._maps:
+            self._maps[key] = function.map("batches", "serial", count, shared, [])
+        return self._maps[key]
 
     def _leaving(self, before: Array, after: Array) -> Array:
         least = self.model.entries.lower - _OUTSIDE * self.model.phases[0].steps.step.sizes[0]
@@ -172,3 +174,11 @@ class March:
             return np.full(len(s), np.nan)
         gone = self._leaving(s[None], moved[None])[0]
         return np.full(len(s), np.nan) if gone else moved
+
+
+def _room(rows: int) -> int:
+    """How many batches a call is made for."""
+    size = _LEAST
+    while size < rows:
+        size *= 2
+    return size

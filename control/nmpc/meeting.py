@@ -141,10 +141,9 @@ def met(
     gains = used(wanted, sensing, memory, memory.x, last.time, held, durations_so_far(wanted, memory))
     memory = replace(memory, totals=_gained(memory, gains))
     numbers = _numbers(wanted, sensing, sample)
-    read = read_signals(sensing.rules, numbers, memory.signals, memory.time, wanted.table.every, sensing.due)
     late = {name: (value, taken) for name, (taken, value) in sample.arrived(wanted.plant).items() if value == value}
-    if late:
-        read = replace(read, signals={**read.signals, **{n: late[n] for n in late if n in sensing.rules}})
+    signals = {**memory.signals, **{name: pair for name, pair in late.items() if name in sensing.rules}}
+    read = read_signals(sensing.rules, numbers, signals, memory.time, wanted.table.every, sensing.due)
     memory = _noted(memory, read) if read.bad or memory.bad else replace(memory, signals=read.signals)
     reasons = tuple(f"{name} is bad for {age} sample{'s' if age > 1 else ''}" for name, age in read.bad.items())
     if sensing.estimator is not None:

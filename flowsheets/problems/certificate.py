@@ -67,7 +67,7 @@ def certify(started: Started, r: int = 0, accuracy: float = 1e-5) -> Certificate
     residuals = (outcome.stationarity, outcome.violation, outcome.complementarity)
     left = crossings(started, r)
     crossed = left[0].told(plant.time) if left else ""
-    message = stopped or _complaint(started, deviation, violations, residuals, early or crossed)
+    message = stopped or _complaint(started, deviation, violations, residuals, early, crossed)
     return Certificate(
         deviation=deviation,
         violation={name: v.amount for name, v in violations.items()},
@@ -157,6 +157,7 @@ def _complaint(
     violations: Mapping[str, _Violation],
     residuals: tuple[float, float, float],
     early: str,
+    crossed: str,
 ) -> str:
     """What does not hold, the gravest first; empty where all of it does."""
     far = max(deviation, key=lambda k: deviation[k], default="")
@@ -170,8 +171,8 @@ def _complaint(
         return f"{missed} is missed by {v.amount:.2g} {v.where}; {mend}"
     if far and deviation[far] > DEVIATION:
         return f"{far} deviates by {deviation[far]:.1e} of its size from the replay; {mend}"
-    if early:
-        return early
+    if early or crossed:
+        return early or crossed
     if started.reached.left > 1.01 * RELAXATION:
         return (
             f"a state leaves its physical domain by {started.reached.left:.1e} of its size; use more elements, "

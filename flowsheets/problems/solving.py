@@ -128,7 +128,12 @@ def _inside(
     seed: int,
     keeper: Keeper,
 ) -> Started:
-    """The same with limits where whole quantities of shot phases left their domains, and again where others do then."""
+    """The same with limits where whole quantities of shot phases left their domains, and again where others do then.
+
+    Where that is not solved the plan before stays, and its certificate says what it leaves.
+    """
+    if any(run.underway for run in started.assembled.problem.runs):  # a plant may stand where it should not
+        return started
     held: dict[str, Variable] = {}
     for _ in range(_TRIES_INSIDE):
         left = [c for r in range(len(started.solutions)) for c in crossings(started, r) if not c.profile]
@@ -139,7 +144,11 @@ def _inside(
         held |= new
         started.ladder.climbed("physical domains", f"{', '.join(new)} left, so held as a limit")
         inside = held_inside(started.assembled.problem, tuple(new.values()))
-        started = start(inside, solver, start_from, starts, started.ladder, seed, keeper)
+        again = start(inside, solver, start_from, starts, started.ladder, seed, keeper)
+        if started.outcome.status.ok and not again.outcome.status.ok:
+            started.ladder.climbed("physical domains", f"not solved with that limit ({again.outcome.status.value})")
+            break
+        started = again
     return started
 
 

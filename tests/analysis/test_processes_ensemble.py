@@ -50,6 +50,12 @@ class Depleting(Unit):
         return Equations(rate={"X": growth, "S": -2.0 * growth}, zero={"mu": v.mu * (v.K + v.S) - v.mu_max * v.S})
 
 
+class Sized(Depleting):
+    """The same, with the size at which its substrate matters."""
+
+    S = State("g/L", start=5.0, lower=0.0, nominal=0.05)
+
+
 def with_bolus(unit):
     """More substrate before the second phase, by what an algebraic variable says."""
     more = {unit.S: lambda v: v.tank.S + quantity(5.0, "g*h/L") * v.tank.mu + 3.0}
@@ -143,10 +149,13 @@ def test_batches_that_cannot_be_run_are_counted_and_left_out():
 
 
 def test_steps_that_miss_the_planned_run_are_noticed():
-    """A half-saturation so small that the steps pass it, to where the equations have another solution."""
+    """A half-saturation so small that the steps pass it, to where the equations have another solution; a nominal size
+    of the substrate near it mends that."""
     unit = Depleting("tank", K=0.002)
     with pytest.raises(SolveError, match="the model's steps miss the planned run"):
         simulated_ensemble(Flowsheet(unit, time="h"), with_bolus(unit), {unit.X: 0.1}, 4, stages=2)
+    unit = Sized("tank", K=0.002)
+    assert simulated_ensemble(Flowsheet(unit, time="h"), with_bolus(unit), {unit.X: 0.1}, 4, stages=2).failed == 0
 
 
 def test_an_ensemble_of_another_process_is_refused():

@@ -87,6 +87,23 @@ def test_a_domain_that_is_left_is_named_and_the_certificate_fails(monkeypatch):
     assert plan.certificate.relaxed[1] > 0.5
 
 
+def test_a_domain_that_cannot_be_kept_is_said():
+    """From 0.45 g/L the least feed is too much: the plan is the best there is without, and its certificate fails."""
+    tank = Tank("tank", c={"start": 0.45})
+    plan = optimize(
+        Flowsheet(tank),
+        Recipe(Phase("fill", 2.0, method=Shooting())),
+        free={tank.F: PiecewiseConstant(2, lower=0.4, upper=2.0)},
+        inputs={tank.F: 0.5},
+        minimize=AtEnd(lambda v: v.tank.c),
+        starts=1,
+    )
+    assert plan.status.ok
+    assert "not solved with that limit" in str(plan.start_report)
+    assert "tank.c leaves its physical domain" in plan.certificate.message
+    assert not plan.certificate.ok
+
+
 def test_a_profile_is_not_held_but_said():
     """A limit for each of 30 cells at each end would be dear: the certificate says what the plan leaves."""
     unit = Profile("line")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from titer.flowsheets import Flowsheet, Phase, Recipe, simulate
+from titer.control import optimize
+from titer.flowsheets import AtEnd, Flowsheet, Free, Phase, PiecewiseConstant, Recipe, simulate
 from titer.flowsheets.chromatograms import breakthrough, chromatogram, fraction_table, gradient, pool, step, widest_pool
 from titer.flowsheets.units import (
     AffinityTitration,
@@ -98,6 +99,28 @@ def test_what_is_decided_is_left_open():
     assert left.inputs == {column.feed.c["A"]: 1.0}
     with pytest.raises(SpecificationError, match=r"decided: input 'column.feed.c\[B\]' is unknown"):
         step(column, "load", {"A": 1.0}, flow=2.0, volumes=1.0, decided=["column.feed.c[B]"])
+
+
+def test_a_decided_length_is_a_duration():
+    with pytest.raises(SpecificationError, match=r"volumes is a number of column volumes(?s:.*)duration=Free\(guess"):
+        step(made(Linear(bound=("A",))), "load", {"A": 1.0}, flow=2.0, volumes=Free(3.0, 1.0, 9.0))
+
+
+def test_a_component_of_what_leaves_is_read_by_its_name():
+    """By the label alone it is refused with what to write, and what is to be written works."""
+    column = made(Linear(bound=("A",)))
+    f = column.feed
+    posed = {
+        "plant": Flowsheet(column, time="s"),
+        "recipe": Recipe(step(column, "load", {"A": 1.0}, flow=2.0, duration=10.0, decided=[f.flow])),
+        "free": {f.flow: PiecewiseConstant(1, lower=0.5, upper=5.0)},
+        "inputs": {f.flow: 2.0},
+        "starts": 1,
+    }
+    with pytest.raises(SpecificationError, match=r"counted from 0 here(?s:.*)v\[\"column\.outlet\.c\[A\]\"\]"):
+        optimize(**posed, maximize=AtEnd(lambda v: v.column.outlet.c["A"]))
+    plan = optimize(**posed, maximize=AtEnd(lambda v: v["column.outlet.c[A]"] + v[column.outlet.c["A"]]))
+    assert plan.objective == pytest.approx(2.0 * plan["column.outlet.c[A]"].iloc[-1], rel=1e-6)
 
 
 @pytest.fixture(scope="module")
