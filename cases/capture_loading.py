@@ -210,7 +210,7 @@ def claims(
     parts = recoveries(cycle)
     highest = max(load.productivity for load in near)
     return (
-        Claim("lost in the load of the whole cycle", parts["load"], LOSS, 1e-3, "at most"),
+        Claim("lost in the load of the whole cycle", parts["load"], LOSS, 1e-4, "at most"),
         Claim("antibody in eluate, strip and losses", sum(parts.values()), 1.0, 5e-3),
         Claim("antibody in the eluate", parts["elute"], 0.98, kind="at least"),
         Claim("faster and slower loads make less", highest, best.productivity, kind="at most", unit="g/L/h"),

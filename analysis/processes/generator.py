@@ -28,7 +28,7 @@ from titer.numerics.grid import is_whole
 
 Array = np.ndarray
 Progress = Callable[[str], None]
-PORTION = 256  # batches that are run, and kept, together
+PORTION = 255  # batches that are run, and kept, together: a call of `marching` with the planned run
 
 
 def generate(
@@ -51,7 +51,7 @@ def generate(
     `perturb`: starts, parameters and inputs, as `uncertain` of `linear_network`. `noise`: what is measured at each
     stage, states, algebraic variables or expressions, with its standard deviation or `Noise(absolute, relative)`.
     `disturbances`: of states, standard deviation of what the model leaves out at each stage. `attributes` are read
-    without noise. `folder`: keeps portions of 256 batches; a second call goes on from there, with more batches too.
+    without noise. `folder`: keeps portions of 255 batches; a second call goes on from there, with more batches too.
     `progress` is told what is done. Raises SpecificationError, and SolveError where no batch can be run.
     """
     if not is_whole(count, 1):

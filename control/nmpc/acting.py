@@ -172,9 +172,11 @@ def _later_moves(deciding: Deciding, kept: Kept, standing: Standing) -> dict[int
     """The moves of a plan some time after it began; None behind its end."""
     program, gone = deciding.bank[kept.horizon].program, standing.time - kept.time
     near = SAME * deciding.wanted.table.every
-    length = sum(part.duration for part in kept.horizon.parts)
+    lengths = _lengths(program, kept)
+    length = sum(lengths)
     if gone > length - near and not (kept.horizon.parts[-1].open and gone < length + near):
         return None
+    gone = _as_planned(program, lengths, gone, near)
     found = {}
     for i, handle in deciding.handles[standing.phase]:
         if handle.name in program.sequences:
@@ -182,6 +184,22 @@ def _later_moves(deciding: Deciding, kept: Kept, standing: Standing) -> dict[int
             k = max(int(np.searchsorted(begins, gone + near, side="right")) - 1, 0)
             found[i] = float(kept.w[columns[k]])
     return found
+
+
+def _lengths(program: Program, kept: Kept) -> list[float]:
+    """How long the parts of a plan last, decided durations among them."""
+    cells = np.concatenate([kept.w, kept.data])
+    return [float(cells[span]) for span in program.reading.spans[0]]
+
+
+def _as_planned(program: Program, lengths: list[float], gone: float, near: float) -> float:
+    """A time on the horizon, as its program counts it: with the durations that it was built with."""
+    clock = began = 0.0
+    for part, length in zip(program.parts.parts, lengths, strict=True):
+        if gone < began + length - near:
+            return clock + (gone - began) / length * part.duration
+        clock, began = clock + part.duration, began + length
+    return clock
 
 
 def _allowed(

@@ -21,7 +21,7 @@ from titer.numerics.dae import Array
 from titer.numerics.realtime import Prepared
 
 _TRIES, _FIRST_TRIES = 4, 12  # numbers of intervals that are tried at one sample
-_WILD = 1e2  # a scaled violation after one iteration that is no step towards a solution
+_WILD = 1.0  # a violation after one iteration, in sizes of what is decided, that is no step towards a solution
 
 
 @dataclass(frozen=True, eq=False)

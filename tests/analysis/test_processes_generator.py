@@ -79,7 +79,7 @@ def test_a_folder_keeps_batches_and_takes_more_of_the_same_only(tmp_path):
     first = made(300, folder=tmp_path, progress=told.append)
     stamp = (tmp_path / "batches_0000000.npz").stat().st_mtime_ns
     more = made(320, folder=tmp_path)
-    assert told == ["batches: 256 of 300", "batches: 300 of 300"]
+    assert told == ["batches: 255 of 300", "batches: 300 of 300"]
     assert (tmp_path / "batches_0000000.npz").stat().st_mtime_ns == stamp
     np.testing.assert_array_equal(first.measured, more.measured[:300])
     with pytest.raises(SpecificationError, match="another process, perturbation or seed"):

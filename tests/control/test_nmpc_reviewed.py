@@ -29,7 +29,7 @@ from titer.control import (
     optimize,
 )
 from titer.estimation import Drift, ExtendedKalman, Sample
-from titer.flowsheets import AtEnd, Flowsheet, Integral, Path, Phase, PiecewiseConstant, Recipe
+from titer.flowsheets import AtEnd, Flowsheet, Free, Integral, Path, Phase, PiecewiseConstant, Recipe, magnitude
 from titer.flowsheets.units import BatchReactor
 from titer.numerics import Grid
 from titer.numerics.errors import SpecificationError
@@ -284,3 +284,21 @@ def test_an_open_loop_can_be_sent_to_another_process() -> None:
     there = pickle.loads(pickle.dumps(OpenLoop(plan)))
     assert there.manipulated == ("reactor.T_j",)
     assert there.start(Sample(0.0, {})).action.values == OpenLoop(plan).start(Sample(0.0, {})).action.values
+
+
+def test_a_plan_that_goes_on_after_a_phase_that_was_ended_early_is_in_the_next_phase() -> None:
+    recipe = Recipe(Phase("heat", duration=Free(100, 20, 200)), Phase("hold", duration=60.0))
+    at_73 = AtEnd(lambda v: 0.01 * (magnitude(v.time, "s") - 73.0) ** 2, phase="heat")
+    falling = Track({tank.y: lambda t: 0.9 - 0.005 * t}) + at_73
+    controller = controller_of(recipe, grid=Grid(elements=16), minimize=falling)
+    memory, y = controller.start(Sample(0.0, {tank.y: 0.0})), 0.0
+    while (ends := memory.action.ends) is None:
+        y = after(y, (memory.action.values[tank.u], EVERY))
+        _, memory = controller.step(memory, Sample(memory.time + EVERY, {tank.y: y}))
+    assert 1.0 < ends - memory.time < 19.0  # it is no sample's time
+    planned = memory.action.plan[tank.u].groupby(level=0).last()
+    y = after(y, (memory.action.values[tank.u], ends - memory.time))
+    action, _ = controller.disabled().step(memory, Sample(ends, {tank.y: y}), phase="hold")
+    assert action.status is ActionStatus.SHIFTED
+    assert action.values[tank.u] == pytest.approx(float(planned.asof(ends + 1e-6)), abs=1e-9)
+    assert abs(action.values[tank.u] - memory.action.values[tank.u]) > 1e-3
