@@ -22,7 +22,7 @@ class ActionStatus(Enum):
     """Where an action comes from. The members are messages."""
 
     OPTIMAL = "a solve that counts"
-    RELAXED = "limits cannot all be kept: they are missed as little as possible"
+    RELAXED = "no plan was found that keeps all limits: the one that misses them least is applied"
     ITERATED = "one iteration of a real-time scheme"
     SHIFTED = "the plan before, shifted"
     FALLBACK = "the declared safe action"
@@ -57,6 +57,11 @@ class Plan:
             raise SpecificationError(f"plan: {unknown('name', name, self.names)}")
         return pd.Series(self.values[self.names.index(name)], index=self.times, name=str(name))
 
+    def __repr__(self) -> str:
+        span = f"t = {self.times[0]:g} to {self.times[-1]:g}" if len(self.times) else "empty"
+        several = f", {len(self.scenarios)} scenarios" if self.scenarios else ""
+        return f"Plan({span}, {len(self.names)} names{several})"
+
     def frame(self) -> pd.DataFrame:
         """A column for each name, over the recipe's time."""
         import pandas as pd
@@ -69,8 +74,8 @@ class Plan:
 class Action:
     """What is to be applied from `time` on, until the next one: `values` {control: number}, in the plant's units.
 
-    `age`: samples since the plan it comes from was made; `fallback`: what stands in for a solve and why, None where a
-    solve counts; `ends`: when the running phase is to end, where that is before the next regular sample; `stop`: the
+    `age`: samples since the plan it comes from was made; `fallback`: what stands in for a solve, None where a solve
+    counts; `ends`: when the running phase is to end, where that is before the next regular sample; `stop`: the
     recipe ends there, or at once where `ends` is None. `reasons`: what an operator should know; `seconds`: of the
     feedback. `plan`: what is expected; `estimate`, `deviations`: what is believed of the plant, {name: number}.
     """
@@ -87,6 +92,11 @@ class Action:
     plan: Plan | None = None
     estimate: Mapping[str, float] = field(default_factory=dict)
     deviations: Mapping[str, float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}: {value:.6g}" for name, value in self.values.items())
+        said = "; ".join(text for text in (self.fallback, *self.reasons) if text)
+        return f"Action(t = {self.time:.6g}, {{{values}}}, {self.status.name}{', ' if said else ''}{said})"
 
 
 class Memory(Protocol):

@@ -17,7 +17,7 @@ from titer.numerics.errors import DeclarationError, unknown
 
 _SLOTS = ("start", "lower", "upper", "nominal")
 _RESERVED = {  # what a unit operation, a part or a view has already
-    *("name", "time", "define", "equations", "conserved", "declarations", "derived", "fields", "index_sets"),
+    *("name", "time", "define", "equations", "conserved", "declarations", "derived", "doubts", "fields", "index_sets"),
     *("name_of", "of_kind", "parts", "ports", "scalars", "with_values"),
 }
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from titer.analysis.networks import Network, network
 from titer.analysis.networks.graph import Address
+from titer.analysis.networks.network import Edge
 from titer.analysis.processes.process import Process, process_of
 from titer.flowsheets.flowsheet import Flowsheet
 from titer.flowsheets.recipe import Recipe
@@ -57,7 +58,7 @@ def network_of(process: Process) -> Network:
     model, states = process.model, process.states
     mean: dict[Address, float] = {s.node.address: s.mean for s in process.sources}
     deviation: dict[Address, float] = {s.node.address: s.deviation for s in process.sources}
-    coefficients: dict[tuple[Address, Address], float] = {}
+    coefficients: dict[Edge, float] = {}
     run = [model.start]
     for k, (t0, t1) in enumerate(pairwise(process.stages)):
         step = model.linearized(run[-1], {}, t0, t1)
@@ -78,7 +79,7 @@ def network_of(process: Process) -> Network:
 
 def _connect(
     process: Process,
-    coefficients: dict[tuple[Address, Address], float],
+    coefficients: dict[Edge, float],
     effect: Address,
     slope: Array,
     span: int,

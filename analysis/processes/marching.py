@@ -164,8 +164,7 @@ class March:
 
     def _leaving(self, before: Array, after: Array) -> Array:
         least = self.model.entries.lower - _OUTSIDE * self.model.phases[0].steps.step.sizes[0]
-        found: Array = ((after < least) & (before >= least)).any(axis=1)
-        return found
+        return np.any((after < least) & (before >= least), axis=1)
 
     def _alone(self, s: Array, t0: float, t1: float) -> Array:
         try:

@@ -60,14 +60,13 @@ def acted(
         status = ActionStatus.RELAXED if answer.missed else status
         wish = Wish(_moves(deciding, program, answer.outcome.w, standing.phase), status)
         for name, amount in answer.missed:
-            reasons.append(f"{name} cannot be kept: it is missed by {amount:.3g}, as little as possible")
+            reasons.append(f"no plan was found that keeps {name}: it is missed by {amount:.3g} here")
             memory = memory.noted(Kind.LIMIT, reasons[-1])
     else:
-        why = f"the solve does not count: {'; '.join(answer.tried)}"
-        reasons.append(why)
-        memory = memory.noted(Kind.SOLVE, why)
+        reasons.append(_unsolved(answer.tried))
+        memory = memory.noted(Kind.SOLVE, reasons[-1])
         kept = None if memory.kept is None else replace(memory.kept, age=memory.kept.age + 1)
-        wish = _instead(deciding, standby, kept, standing, memory, why)
+        wish = _instead(deciding, standby, kept, standing, memory)
         if wish.status is not ActionStatus.SHIFTED:
             kept = None
     return finished(deciding, now, memory, wish, reasons, kept, began)
@@ -144,28 +143,35 @@ def _instead(
     kept: Kept | None,
     standing: Standing,
     memory: ControlMemory,
-    why: str,
 ) -> Wish:
     """What stands in for a solve: the plan before, the declared safe values, or what is applied."""
     if kept is not None and kept.age <= standby.patience:
         found = _later_moves(deciding, kept, standing)
         if found is not None:
-            said = f"the plan of {kept.age} sample{'s' if kept.age > 1 else ''} ago goes on; {why}"
+            said = f"the plan of {kept.age} sample{'s' if kept.age > 1 else ''} ago goes on"
             return Wish(found, ActionStatus.SHIFTED, kept.age, said)
-    age = 0 if kept is None else kept.age
+    age, failed = 0 if kept is None else kept.age, ""
     if standby.safe is not None:
         names = [handle.name for _, handle in deciding.handles[standing.phase]]
         known = dict(zip(deciding.wanted.states, memory.x.tolist(), strict=True))
         try:
             safe = {str(name): float(value) for name, value in standby.safe(memory.time, known).items()}
         except Exception as error:  # a function of the user's own: the plant must be told something
-            safe, why = {}, f"{why}; the fallback failed: {type(error).__name__}: {error}"
+            safe, failed = {}, f"; the fallback failed: {type(error).__name__}: {error}"
         found = {
             i: safe[h.name] for i, h in deciding.handles[standing.phase] if h.name in safe and np.isfinite(safe[h.name])
         }
         if found:
-            return Wish(found, ActionStatus.FALLBACK, age, f"the declared safe action for {', '.join(names)}; {why}")
-    return Wish({}, ActionStatus.FALLBACK, age, f"the last inputs are held; {why}")
+            return Wish(found, ActionStatus.FALLBACK, age, f"the declared safe action for {', '.join(names)}")
+    return Wish({}, ActionStatus.FALLBACK, age, f"the last inputs are held{failed}")
+
+
+def _unsolved(tried: tuple[str, ...]) -> str:
+    """Why no solve counts: the last attempt first, then all of them in their order."""
+    if len(tried) == 1:
+        return f"no solve counts: {tried[0]}"
+    last = tried[-1].split(": ")[-1]
+    return f"no solve counts: {len(tried)} tried, the last: {last} ({'; '.join(tried)})"
 
 
 def _later_moves(deciding: Deciding, kept: Kept, standing: Standing) -> dict[int, float] | None:

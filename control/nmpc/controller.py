@@ -18,7 +18,7 @@ from titer.control.nmpc.checking import Settings, wanted_of
 from titer.control.nmpc.deciding import Deciding, decided, ready, standing_of
 from titer.control.nmpc.feeding import Standing
 from titer.control.nmpc.given import handles_by_phase, safe_of, set_points, told, values_of
-from titer.control.nmpc.meeting import Met, advanced, clock_of, first_memory, met
+from titer.control.nmpc.meeting import Met, advanced, check_memory, clock_of, first_memory, met
 from titer.control.nmpc.memory import ControlMemory, Kind, Mode
 from titer.control.nmpc.methods import Converged, Method
 from titer.control.nmpc.moves import Handle
@@ -184,6 +184,7 @@ class NMPC:
         held since the last sample. A solve that fails is no exception; a bad sample raises SpecificationError.
         """
         began = time.perf_counter()
+        check_memory(memory, "step")
         now = clock_of(sample, self.wanted)
         names, table = self.wanted.table.names, self.wanted.table
         if abs(now - memory.time) <= SAME * table.every and (phase is None or phase == names[memory.phase]):
@@ -205,6 +206,7 @@ class NMPC:
 
         A real-time iteration is linearized, an advanced step solved, where the plan leads; a `step` without it does the
         same first. With Converged() there is nothing to prepare."""
+        check_memory(memory, "prepare")
         if isinstance(self.method, Converged) or memory.over or memory.mode is not Mode.AUTOMATIC:
             return memory
         standing = self._next(memory)
@@ -217,6 +219,7 @@ class NMPC:
     ) -> ControlMemory:
         """Hand the plant over from the next sample on: to an operator, who sets `values` (default: what is applied
         stays), or to the controller, whose first move starts from what is applied then: bumpless."""
+        check_memory(memory, "switch")
         if not isinstance(to, Mode):
             raise SpecificationError(f"switch: expected Mode.AUTOMATIC, MANUAL or OFF, got {to!r}.")
         if values is not None:

@@ -80,10 +80,19 @@ def first_memory(wanted: Wanted, sensing: Sensing, sample: Sample, applied: Arra
     return _behind_delay(wanted, sensing, Met(replace(memory, x=x), x, reasons=tuple(reasons)), names)
 
 
+def check_memory(memory: object, where: str) -> None:
+    """A memory, and nothing else that a step returns. Raises SpecificationError."""
+    if not isinstance(memory, ControlMemory):
+        raise SpecificationError(
+            f"{where}: expected the memory that start or step returned, got {type(memory).__name__}.\n"
+            f"  Write memory = nmpc.start(sample), then action, memory = nmpc.step(memory, sample)."
+        )
+
+
 def clock_of(sample: Sample, wanted: Wanted) -> float:
     """The time of a sample. Raises SpecificationError."""
     if not isinstance(sample, Sample):
-        raise SpecificationError(f"expected Sample(time, {{name: value}}), got {type(sample).__name__} {sample!r}.")
+        raise SpecificationError(f"expected Sample(time, {{name: value}}), got {type(sample).__name__}: {sample!r}.")
     return sample.clock(wanted.plant)
 
 

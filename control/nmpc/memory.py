@@ -106,6 +106,9 @@ class ControlMemory:
     counts: Mapping[str, int] = field(default_factory=dict)
     prepared: Any = field(default=None, compare=False, repr=False)
 
+    def __repr__(self) -> str:
+        return f"ControlMemory(t = {self.time:.6g}, {self.mode.name}, {len(self.events)} events, {self.action!r})"
+
     def noted(self, kind: Kind, text: str) -> ControlMemory:
         """The same with another event."""
         return replace(self, events=(*self.events, Event(self.time, kind, text))[-_KEPT:])

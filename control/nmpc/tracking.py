@@ -18,6 +18,8 @@ from titer.flowsheets.flowsheet import by_element
 from titer.flowsheets.lowering import evaluate
 from titer.flowsheets.problems.assembly import Placement
 from titer.flowsheets.problems.placing import widened
+from titer.flowsheets.signals import finite
+from titer.flowsheets.symbols.measure import DIMENSIONLESS
 from titer.flowsheets.symbols.symbol import Symbol, magnitude
 from titer.flowsheets.terms import Integral
 from titer.numerics.collocation import collocation
@@ -30,10 +32,12 @@ from titer.numerics.nlp import Array, Batch, Labels, Nlp
 class Track(Integral):
     """The integral over time of ((y - target) / scale)^2, summed over the `targets` {name: y's set point}.
 
-    A target is a number in the unit of y (or a Series over the recipe's time, a function of time); a controller is told
-    others by `previews={name: ...}` at each step. `scale` {name: number}: what counts as much as the others' scales
+    A target is a number in the unit of y, or a quantity (or a Series over the recipe's time, a function of time); a
+    controller is told others by `previews={name: ...}` at each step. `optimize` and the summary of a loop take numbers,
+    quantities, and functions of time without an `if`. `scale` {name: number}: what counts as much as the others' scales
     (default: 1 in the unit of y). `at_end`: adds so many times the square at the end of the horizon. `as_measured`:
     where an estimator finds that the sensor of y has a bias, that which the sensor shows follows the target; False: y.
+    Raises SpecificationError.
     """
 
     targets: Mapping[str, Any] = field(default_factory=dict)
@@ -53,6 +57,8 @@ class Track(Integral):
         wanted = by_element(targets, "Track: targets")
         if not wanted:
             raise SpecificationError("Track: nothing is to be followed. Write Track({reactor.T: 340.0}).")
+        for key, target in wanted.items():
+            _check_target(str(key), target)
         sizes = by_element(scale or {}, "Track: scale")
         for key, value in sizes.items():
             if key not in wanted:
@@ -67,17 +73,49 @@ class Track(Integral):
         super().__init__(self.squares, phase=phase, name=name or "Track")
 
     def squares(self, v: Any) -> Any:
-        """The sum of squares on a view, where targets do not change."""
-        total = 0.0
+        """The sum of squares on a view. Raises SpecificationError where a target is no equation."""
+        total: Any = 0.0
         for name, target in self.targets.items():
-            y = v[name]
-            number = float(target) if isinstance(target, int | float | np.number) else 0.0
-            total = total + ((_plain(y) - number) / self.scale[name]) ** 2
+            total = total + ((_plain(v[name]) - _goal(v, str(name), target)) / self.scale[name]) ** 2
         return total
 
 
 def _plain(value: Any) -> Any:
     return magnitude(value, value.measure) if isinstance(value, Symbol) else value
+
+
+def _check_target(name: str, target: Any) -> None:
+    import pandas as pd
+
+    numeric = isinstance(target, int | float | np.number | Symbol) and not isinstance(target, bool)
+    if not (numeric or callable(target) or isinstance(target, pd.Series)):
+        raise SpecificationError(f"Track: {name} needs a number, a Series or a function of time, got {target!r}.")
+
+
+def _goal(v: Any, name: str, target: Any) -> Any:
+    """A set point on a view, in the unit of what follows it."""
+    import pandas as pd
+
+    y = v[name]
+    measure = y.measure if isinstance(y, Symbol) else DIMENSIONLESS
+    if isinstance(target, pd.Series):
+        raise _unwritable(name, "a Series")
+    if not callable(target):
+        return finite(target, measure, f"Track: {name}")
+    try:
+        goal = target(_plain(v.time))
+    except Exception:  # an `if` on a symbol, or a function that takes numbers only
+        raise _unwritable(name, repr(target)) from None
+    if isinstance(goal, Symbol) and goal.measure is not DIMENSIONLESS:
+        return magnitude(goal, measure)
+    return goal if isinstance(goal, Symbol) else finite(goal, measure, f"Track: {name}")
+
+
+def _unwritable(name: str, got: str) -> SpecificationError:
+    return SpecificationError(
+        f"Track: {name}: optimize and summary need a number, or a function of time without an `if`, got {got}.\n"
+        f"  Write it with NumPy functions of t, or as Integral(lambda v: ...); a controller follows any set point."
+    )
 
 
 @dataclass(frozen=True, eq=False)

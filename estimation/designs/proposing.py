@@ -20,6 +20,7 @@ from titer.flowsheets.recipe import Free, Recipe
 from titer.flowsheets.terms import AtTimes, Sum
 from titer.numerics.errors import SpecificationError
 from titer.numerics.grid import Grid
+from titer.numerics.shooting import Simultaneous
 
 
 def prospect(
@@ -47,7 +48,7 @@ def _prospect(
     believed = {n: v for n, v in values.items() if n in plant.scalars}
     run = Run(
         plant.with_values({**believed, **start}),
-        Recipe(*(replace(phase, method=None) for phase in proposal.recipe)),
+        Recipe(*(replace(phase, method=Simultaneous()) for phase in proposal.recipe)),
         dict(proposal.inputs),
         _aligned(proposal),
         tuple(proposal.subject_to),

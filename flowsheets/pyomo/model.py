@@ -41,6 +41,7 @@ from titer.flowsheets.terms import Sum, Term, as_sum, check_constraints
 from titer.numerics.collocation import Points
 from titer.numerics.errors import SpecificationError
 from titer.numerics.grid import Grid
+from titer.numerics.shooting import Simultaneous
 
 SCHEMES = {Points.RADAU: "LAGRANGE-RADAU", Points.LEGENDRE: "LAGRANGE-LEGENDRE"}
 
@@ -146,7 +147,7 @@ def _add_run(
 
 def collocated(run: Run) -> Run:
     """A run whose phases are all collocated: Pyomo has no integrator to shoot with."""
-    return replace(run, recipe=Recipe(*(replace(phase, method=None) for phase in run.recipe)))
+    return replace(run, recipe=Recipe(*(replace(phase, method=Simultaneous()) for phase in run.recipe)))
 
 
 def plans_of(problem: Problem) -> list[tuple[PhasePlan, ...]]:

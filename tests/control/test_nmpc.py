@@ -181,7 +181,7 @@ def test_a_hard_limit_that_cannot_be_kept_is_missed_as_little_as_possible_and_sa
     action = controller.start(Sample(0.0, {tank.y: 1.5})).action
     assert action.fallback is None
     assert action.values[tank.u] == pytest.approx(-1.0, abs=1e-3)
-    assert any("full cannot be kept" in reason for reason in action.reasons)
+    assert any("no plan was found that keeps full" in reason for reason in action.reasons)
 
 
 MISTAKES = {

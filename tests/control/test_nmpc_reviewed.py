@@ -224,7 +224,7 @@ def test_limits_that_are_missed_are_told_by_the_status() -> None:
     memory = controller.start(Sample(0.0, {tank.y: 1.5}))
     assert memory.action.status is ActionStatus.RELAXED
     assert memory.action.status.decided
-    assert any("full cannot be kept" in event.text for event in memory.events)
+    assert any("no plan was found that keeps full" in event.text for event in memory.events)
     kept, _ = controller.step(memory, Sample(20.0, {tank.y: 0.3}))
     assert kept.status is ActionStatus.OPTIMAL
 

@@ -167,7 +167,7 @@ def test_limits_of_a_worst_case_tree_may_be_soft_or_missed_where_they_must() -> 
     assert kept < 0.9 < first_move(cheap, 0.7) <= first_move(free, 0.7) + 1e-3
     outside = hard.start(Sample(0.0, {tank.y: 1.6})).action
     assert outside.fallback is None
-    assert any("full cannot be kept" in reason for reason in outside.reasons)
+    assert any("no plan was found that keeps full" in reason for reason in outside.reasons)
 
 
 def test_a_tree_is_steered_by_single_iterations_too() -> None:
