@@ -92,7 +92,7 @@ def sma_gradient(progress: Progress, *, quick: bool = False, elements: int = 16,
     finer = again(plan, setup_of(elements + 12), 1e-7)
     progress(f"on {elements + 12} elements: yield {recovery(finer):.4f}, purity {purity(finer):.4f}")
     front = [] if quick else front_of(setup_of(10), points, progress)
-    usual = published(setup_of(elements))
+    usual = published_pool(setup_of(elements))
     of = chromatogram(finer, setup.column)
     figures = {"chromatogram": lambda: pictures.draw_plan(of, WANTED)}
     if front:
@@ -231,7 +231,7 @@ def lasts(run: Solution) -> float:
     return float(sum(run.duration.values()))
 
 
-def published(setup: Setup) -> Pool:
+def published_pool(setup: Setup) -> Pool:
     """The widest pool of the published gradient: 0.2 mol/m^3/s from 100 on, after 80 s of wash."""
     recipe = recipe_of(setup, 80.0, 410.0, 1000.0, (100.0, 182.0, 382.0))
     run = simulate(setup.plant, recipe, tolerance=1e-6, points=900)

@@ -69,6 +69,11 @@ def wanted_of(settings: Settings) -> tuple[Wanted, tuple[Handle, ...], dict[str,
     tracks = tuple((sign * weight, term) for weight, term in whole.terms if isinstance(term, Track))
     objective = Sum(tuple(entry for entry in whole.terms if not isinstance(entry[1], Track)))
     _check_free(plant, settings.free)
+    if settings.robust_horizon is not None and settings.scenarios is None:
+        raise SpecificationError(
+            f"NMPC: robust_horizon={settings.robust_horizon!r} says when plans of scenarios part, and there are none.\n"
+            f"  Give scenarios=, or leave robust_horizon out."
+        )
     hard, soft = _limits(settings.subject_to)
     posed = objective if objective.terms else Sum(((1.0, AtEnd(lambda v: 0.0, name="nothing")),))
     first = Run(plant, recipe, settings.inputs, posed * sign, (*hard, *(s.term for s in soft)), underway=True)
@@ -252,6 +257,10 @@ def _handles(settings: Settings, wanted: Wanted) -> tuple[Handle, ...]:
                 raise SpecificationError(f"NMPC: {key}: {unknown('input that the controller sets', name, decided)}")
             if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0.0 <= value < np.inf:
                 raise SpecificationError(f"NMPC: {key}: {name} needs a number of at least 0, got {value!r}.")
+            if key == "rates" and not value:
+                raise SpecificationError(
+                    f"NMPC: rates: {name} = 0 would never move.\n  Give a positive rate, or leave {name} out of free."
+                )
     return tuple(
         Handle(name, source.lower, source.upper, float(rates.get(name, np.inf)), float(moves.get(name, 0.0)))
         for name, source in decided.items()

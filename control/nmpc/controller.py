@@ -24,6 +24,7 @@ from titer.control.nmpc.methods import Converged, Method
 from titer.control.nmpc.moves import Handle
 from titer.control.nmpc.operating import handed_over, operated
 from titer.control.nmpc.posing import Wanted
+from titer.control.nmpc.resuming import check_same
 from titer.control.nmpc.sensing import Sensing, guesses, sensing_of
 from titer.control.nmpc.signals import Rule, check_signals
 from titer.control.nmpc.soft import Soft
@@ -49,8 +50,8 @@ class NMPC:
     lies ahead, and the first move is applied. `maximize` or `minimize` (also `Track({name: set point})`), `subject_to`
     (`Soft(...)` limits may be missed at a price) as for `optimize`. `horizon`: a time, or None: the rest of the recipe,
     with free durations decided anew. `free`: PiecewiseConstant(every=...) a multiple of `every` blocks moves.
-    `inputs`: trajectories of all other controls, taken as means over intervals; `previews` at a step change them, and
-    set points. `grid`: elements in a phase, or in the window; `moves` {input: price of the square of a move}, `rates`
+    `inputs`: trajectories of all other controls, taken as means over intervals (of one in `free`: what is tried first);
+    `previews` at a step change them, and set points. `grid`: elements in a phase, or in the window; `moves` {input: price of the square of a move}, `rates`
     {input: largest change per unit of time}, at a sample at most what that comes to in `every`. `scenarios`: as for
     `optimize`, or `Tree(...)`; `robust_horizon`: samples after which each scenario has moves of its own (None: never).
     `estimator`: one of titer.estimation; None: samples hold all states. `method`: Converged(), RealTimeIteration() or
@@ -231,13 +232,10 @@ class NMPC:
         return replace(memory, mode=to, manual=manual, kept=None, prepared=None).noted(Kind.MODE, said)
 
     def resume(self, path: str | Path) -> ControlMemory:
-        """The memory that was saved, to go on with. Raises SpecificationError."""
+        """The memory that was saved, to go on with. Raises SpecificationError for a file that is none, and for the
+        memory of a controller of other states, inputs, phases or estimated entries."""
         memory = ControlMemory.load(path)
-        if len(memory.applied) != len(self.handles) or len(memory.x) != len(self.wanted.states):
-            raise SpecificationError(
-                f"resume: the memory has {len(memory.x)} states and {len(memory.applied)} inputs, this controller "
-                f"{len(self.wanted.states)} and {len(self.handles)}.\n  Resume by the controller that saved it."
-            )
+        check_same(memory, self.wanted, self.sensing, self.manipulated)
         self.build()
         return memory
 

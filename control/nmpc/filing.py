@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -54,9 +55,9 @@ def save(memory: ControlMemory, path: str | Path) -> Path:
 def load(path: str | Path) -> ControlMemory:
     """Read a memory. Raises SpecificationError for anything else."""
     path = Path(path)
-    path = path if path.is_file() else path.with_name(f"{path.name}.npz")
+    path = path if path.suffix == ".npz" or path.is_file() else path.with_name(f"{path.name}.npz")
     if not path.is_file():
-        raise SpecificationError(f"ControlMemory: there is no file {path}.")
+        raise SpecificationError(f"ControlMemory: there is no file {path.name} in {path.parent}.")
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files}
@@ -66,8 +67,11 @@ def load(path: str | Path) -> ControlMemory:
                 f"ControlMemory: {path.name} has format {facts['format']}, this version reads {_FORMAT}."
             )
         return _memory(facts, arrays)
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise SpecificationError(f"ControlMemory: {path.name} is no memory: {type(error).__name__}: {error}") from None
+    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
+        raise SpecificationError(
+            f"ControlMemory: {path.name} in {path.parent} is no memory of a controller, or is damaged "
+            f"({type(error).__name__}).\n  Give a file that ControlMemory.save wrote."
+        ) from None
 
 
 def _facts(memory: ControlMemory) -> dict[str, Any]:

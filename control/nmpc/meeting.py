@@ -71,10 +71,16 @@ def first_memory(wanted: Wanted, sensing: Sensing, sample: Sample, applied: Arra
     if sensing.estimator is not None:
         assert sensing.model is not None
         estimator = sensing.estimator.begin(sensing.model, sample, dict(zip(names, applied.tolist(), strict=True)))
-        return _behind_delay(wanted, sensing, _believing(wanted, sensing, replace(memory, estimator=estimator)), names)
+        missing = [
+            f"{name} is not known" for name in sensing.measured if numbers.get(name, 0.0) != numbers.get(name, 0.0)
+        ]
+        known_now = _believing(wanted, sensing, replace(memory, estimator=estimator))
+        said = (*missing, *outside_domain(wanted, numbers), *estimator.reasons)
+        return _behind_delay(wanted, sensing, replace(known_now, reasons=said), names)
     reasons = [
         f"{name} is not known: it is taken as planned" for name in sensing.measured if numbers[name] != numbers[name]
     ]
+    reasons += outside_domain(wanted, numbers)
     known = {**planned, **{n: v for n, v in numbers.items() if v == v}}
     x = np.array([known.get(name, np.nan) for name in wanted.states])
     return _behind_delay(wanted, sensing, Met(replace(memory, x=x), x, reasons=tuple(reasons)), names)
@@ -155,6 +161,7 @@ def met(
     read = read_signals(sensing.rules, numbers, signals, memory.time, wanted.table.every, sensing.due)
     memory = _noted(memory, read) if read.bad or memory.bad else replace(memory, signals=read.signals)
     reasons = tuple(f"{name} is bad for {age} sample{'s' if age > 1 else ''}" for name, age in read.bad.items())
+    reasons += outside_domain(wanted, numbers)
     if sensing.estimator is not None:
         memory, more = _estimated(wanted, sensing, memory, sample, read, held)
         known = _believing(wanted, sensing, memory)
@@ -221,6 +228,24 @@ def _numbers(wanted: Wanted, sensing: Sensing, sample: Sample) -> dict[str, floa
                 f"where a state is not measured."
             )
     return numbers
+
+
+def outside_domain(wanted: Wanted, numbers: Mapping[str, float]) -> tuple[str, ...]:
+    """What was measured far beyond what is declared possible: by a tenth of the domain, or by the nominal size where it
+    is open. Noise about a bound is no news; a value in another unit is."""
+    found = []
+    for name, value in numbers.items():
+        scalar = wanted.plant.scalars.get(name)
+        if scalar is None:
+            continue
+        span = scalar.upper - scalar.lower
+        room = 0.1 * span if np.isfinite(span) else abs(scalar.nominal)
+        if value < scalar.lower - room or value > scalar.upper + room:
+            found.append(
+                f"{name} = {value:.6g} lies outside its declared domain [{scalar.lower:g}, {scalar.upper:g}] "
+                f"{scalar.measure.label}: is the unit right?"
+            )
+    return tuple(found)
 
 
 def _end(wanted: Wanted, memory: ControlMemory) -> float | None:
