@@ -51,9 +51,10 @@ class NMPC:
     (`Soft(...)` limits may be missed at a price) as for `optimize`. `horizon`: a time, or None: the rest of the recipe,
     with free durations decided anew. `free`: PiecewiseConstant(every=...) a multiple of `every` blocks moves.
     `inputs`: trajectories of all other controls, taken as means over intervals (of one in `free`: what is tried first);
-    `previews` at a step change them, and set points. `grid`: elements in a phase, or in the window; `moves` {input: price of the square of a move}, `rates`
-    {input: largest change per unit of time}, at a sample at most what that comes to in `every`. `scenarios`: as for
-    `optimize`, or `Tree(...)`; `robust_horizon`: samples after which each scenario has moves of its own (None: never).
+    `previews` at a step change them, and set points. `grid`: elements in a phase, or in the window; `moves` {input:
+    price of the square of a move}, `rates` {input: largest change per unit of time}, at a sample at most what that
+    comes to in `every`. `scenarios`: as for `optimize`, or `Tree(...)`; `robust_horizon`: samples after which each
+    scenario has moves of its own (None: never).
     `estimator`: one of titer.estimation; None: samples hold all states. `method`: Converged(), RealTimeIteration() or
     AdvancedStep(). `delay`: from a sample to when its action is in force; the plan begins where the plant will be then.
 

@@ -1,8 +1,7 @@
 """How is the program of a sample solved? By the rungs of a ladder, one after another, until the numbers of one count.
 
 A solve counts if its numbers are finite, within bounds, and keep the rows, which are evaluated again. Where no
-decisions keep the hard limits, those are found that miss them least, and it is said which. A plan before may lead into
-a corner of a nonconvex problem: what it cannot mend is tried once more from where a first sample begins.
+decisions keep the hard limits, those are found that miss them least, and it is said which.
 """
 
 from __future__ import annotations
@@ -46,6 +45,11 @@ class Answer:
     tried: tuple[str, ...]
     missed: tuple[tuple[str, float], ...] = ()
     sizes: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def miss(self) -> float:
+        """By how much all limits are missed, each in its size; infinite where nothing counts."""
+        return sum(amount / self.sizes[label] for label, amount in self.missed) if self.counts else np.inf
 
 
 Attempt = Callable[[Task], Outcome]
@@ -104,34 +108,12 @@ def _by_ipopt(program: Program, engine: Engine, warm: bool) -> list[tuple[str, A
 def solved(solvers: Solvers, task: Task, able: bool = True) -> Answer:
     """The answer of the first rung whose numbers count; else that which misses hard limits least; else a failure.
 
-    Where that is no plan that keeps all limits, a cold start follows, as far as there is time; the smaller miss counts.
     `able`: whether any solver may solve; False is for tests of what a controller does then.
     """
-    began = time.perf_counter()
     if not np.isfinite(task.data).all():
         return Answer(_nothing(task, "not tried"), False, ("where the plant is, is not known",))
     if not able:
         return Answer(_nothing(task, "not tried"), False, ("the solver is out of order",))
-    answer = _climbed(solvers, task)
-    if (answer.counts and not answer.missed) or solvers.elastic is None:
-        return answer
-    cold = np.minimum(np.maximum(solvers.program.first, task.lower), task.upper)
-    left = task.seconds - (time.perf_counter() - began)
-    if left <= 0.0 or answer.outcome.status is Status.INTERRUPTED or np.array_equal(cold, task.w):
-        return answer
-    other = _climbed(solvers, replace(task, w=cold, multipliers=None, seconds=left))
-    tried = (*answer.tried, *(f"cold {text}" for text in other.tried))
-    better = other if other.counts and (not answer.counts or _miss(other) < _miss(answer)) else answer
-    return replace(better, tried=tried)
-
-
-def _miss(answer: Answer) -> float:
-    """By how much all limits are missed, each in its size."""
-    return sum(amount / answer.sizes.get(label, 1.0) for label, amount in answer.missed)
-
-
-def _climbed(solvers: Solvers, task: Task) -> Answer:
-    """The answer of the ladder from one start."""
     began = time.perf_counter()
     tried: list[str] = []
     elastic = solvers.elastic
