@@ -74,14 +74,14 @@ def standing_of(deciding: Deciding, now: Met, memory: ControlMemory, given: dict
 def decided(deciding: Deciding, memory: ControlMemory, standing: Standing, began: float) -> Chosen:
     """One iteration where the method makes single ones and it can be used, else the best of what the ladder solves.
 
-    Before limits are missed, or nothing counts, a cold start as of a first sample is tried in the time left: the plan
-    before may lead into a corner of a nonconvex problem.
+    Before limits are missed, or nothing counts, a cold start as of a first sample is tried, while half of the time is
+    left: the plan before may lead into a corner of a nonconvex problem.
     """
     once = _corrected(deciding, memory, standing, began)
     if once is not None:
         return once
     found = _solved(deciding, memory, standing, began)
-    late = time.perf_counter() - began > deciding.seconds
+    late = time.perf_counter() - began > 0.5 * deciding.seconds
     if found.answer.miss <= 0.0 or memory.kept is None or late or not deciding.able:
         return found
     cold = _solved(deciding, replace(memory, kept=None, planned=None), standing, began)

@@ -162,6 +162,12 @@ def test_a_cold_start_comes_before_a_limit_is_missed(monkeypatch) -> None:
     assert action.status is ActionStatus.OPTIMAL
     assert not action.reasons
 
+    starts.clear()
+    hurried = replace(controller._deciding, seconds=1e-9)  # no time is left: the miss stays
+    monkeypatch.setitem(controller.__dict__, "_deciding", hurried)
+    controller.step(memory, Sample(20.0, {tank.y: 0.1}))
+    assert starts == [False]
+
 
 def test_a_limit_that_no_plan_keeps_is_said_as_what_it_is() -> None:
     controller = controller_of(subject_to=[Path(lambda v: v.tank.y, upper=0.5, name="full")])
