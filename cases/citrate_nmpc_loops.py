@@ -74,7 +74,7 @@ def plan_of(truth: Flowsheet, plan: Solution | None = None) -> Solution:
     kept = limits if plan is None else [volume, oil]
     return optimize(
         truth, recipe, free=free, maximize=worth, subject_to=kept, inputs=inputs, grid=Grid(ELEMENTS), starts=1,
-        start_from=plan,
+        start_from=plan, refine=1e-4,
     )  # fmt: skip
 
 
